@@ -1,1 +1,16 @@
-//! Placeholder.
+//! From what a program did to what it earned: comparison, verdict, reward.
+//!
+//! Everything here is pure: bytes and plain data in, verdicts out, no clock, no
+//! file, no randomness. What a candidate printed or returned is an allegation;
+//! it is decoded in exactly one place ([`plain`]) and compared by this crate,
+//! never by code that shares a process with the candidate.
+//!
+//! Deliberately absent: leniency. A checker accepts what its name says and
+//! nothing else; chains of ever looser comparisons are how graders come to
+//! accept wrong answers.
+
+pub mod checker;
+pub mod metrics;
+pub mod plain;
+pub mod reward;
+pub mod verdict;

@@ -169,8 +169,6 @@ impl std::error::Error for SetupFailure {}
 pub enum CellReply {
     /// The cell stands.
     Ready {
-        /// Pid of the cell's init as the host sees it.
-        init_pid: i32,
         /// Landlock ABI in force, 0 when the kernel has none.
         landlock_abi: u8,
     },

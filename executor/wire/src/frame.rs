@@ -76,9 +76,7 @@ pub fn send<T: Serialize>(
 }
 
 /// Receives one message and its descriptors (close-on-exec), blocking.
-pub fn recv<T: DeserializeOwned>(
-    mut socket: &UnixStream,
-) -> Result<(T, Vec<OwnedFd>), FrameError> {
+pub fn recv<T: DeserializeOwned>(mut socket: &UnixStream) -> Result<(T, Vec<OwnedFd>), FrameError> {
     let mut prefix = [0u8; 4];
     let (read, fds) = recv_with_fds(socket, &mut prefix)?;
     if read == 0 {

@@ -1,0 +1,238 @@
+//! cgroup v1, one hierarchy per controller: `memory`, `pids`, `cpuacct`; on a
+//! hybrid host also a directory in the unified tree, for `cgroup.kill`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use cgroups_rs::fs::Controllers;
+use cgroups_rs::fs::cgroup::get_cgroups_relative_paths;
+use cgroups_rs::fs::hierarchies::V1 as Discovery;
+
+use crate::file::Control;
+use crate::{Backend, Ceilings, CgroupError, Group, Kind, Usage, place};
+
+/// v1 hierarchies and our place in each.
+pub struct V1 {
+    memory: PathBuf,
+    pids: PathBuf,
+    cpuacct: PathBuf,
+    unified: Option<PathBuf>,
+}
+
+impl V1 {
+    /// Finds the hierarchies and removes what dead servers left there.
+    pub fn prepare() -> Result<Self, CgroupError> {
+        let discovery = Discovery::new();
+        let relative = get_cgroups_relative_paths().unwrap_or_default();
+        let find = |controller: Controllers, limit: &'static str| {
+            let name = controller.to_string();
+            let (mount, root) =
+                discovery
+                    .get_mount_point(controller)
+                    .ok_or(CgroupError::Unenforceable {
+                        limit,
+                        reason: format!("no cgroup v1 hierarchy carries the {name} controller"),
+                    })?;
+            let own = relative.get(&name).map_or("/", String::as_str);
+            // In a container the mount shows a subtree: our path is below it.
+            let root = root.to_string_lossy().into_owned();
+            let own = own.strip_prefix(root.trim_end_matches('/')).unwrap_or(own);
+            let own = mount.join(own.trim_start_matches('/'));
+            let own = if own.is_dir() { own } else { mount };
+            place::sweep_stale(&own);
+            Ok(own)
+        };
+        let unified = Path::new("/sys/fs/cgroup/unified");
+        let unified = unified
+            .join("cgroup.procs")
+            .exists()
+            .then(|| unified.to_owned());
+        if let Some(unified) = &unified {
+            place::sweep_stale(unified);
+        }
+        Ok(Self {
+            memory: find(Controllers::Mem, "memory_bytes")?,
+            pids: find(Controllers::Pids, "processes")?,
+            cpuacct: find(Controllers::CpuAcct, "cpu_ms")?,
+            unified,
+        })
+    }
+
+    fn roots(&self) -> impl Iterator<Item = &PathBuf> {
+        [&self.memory, &self.pids, &self.cpuacct]
+            .into_iter()
+            .chain(&self.unified)
+    }
+}
+
+impl Backend for V1 {
+    fn kind(&self) -> Kind {
+        if self.unified.is_some() {
+            Kind::Hybrid
+        } else {
+            Kind::V1
+        }
+    }
+
+    fn create(&self, slot: &str) -> Result<Box<dyn Group>, CgroupError> {
+        let own = place::own_name();
+        let mut dirs = Vec::new();
+        for root in self.roots() {
+            place::make(&root.join(&own))?;
+            let dir = root.join(&own).join(slot);
+            place::make(&dir)?;
+            if !dirs.contains(&dir) {
+                dirs.push(dir);
+            }
+        }
+        let at = |root: &Path| root.join(&own).join(slot);
+        let (memory, pids) = (at(&self.memory), at(&self.pids));
+        let swap = Control::optional(&memory, "memory.memsw.limit_in_bytes")?;
+        if swap.is_none() && swap_in_use() {
+            return Err(CgroupError::Unenforceable {
+                limit: "memory_bytes",
+                reason: "the host swaps and its kernel does not account swap; run swapoff -a \
+                         or boot with swapaccount=1"
+                    .to_owned(),
+            });
+        }
+        Ok(Box::new(V1Group {
+            limit: Control::open(&memory, "memory.limit_in_bytes")?,
+            swap,
+            usage: Control::open_read(&memory, "memory.usage_in_bytes")?,
+            peak: Control::open(&memory, "memory.max_usage_in_bytes")?,
+            oom: Control::open_read(&memory, "memory.oom_control")?,
+            pids_max: Control::open(&pids, "pids.max")?,
+            pids_events: Control::optional(&pids, "pids.events")?,
+            pids_peak: Control::optional(&pids, "pids.peak")?,
+            cpu: Control::open_read(&at(&self.cpuacct), "cpuacct.usage")?,
+            unified: self.unified.as_deref().map(at),
+            dirs,
+            start: Start::default(),
+        }))
+    }
+
+    fn remove(&self) {
+        for root in self.roots() {
+            let _ = fs::remove_dir(root.join(place::own_name()));
+        }
+    }
+}
+
+fn swap_in_use() -> bool {
+    // One header line, then one line per swap area.
+    fs::read_to_string("/proc/swaps").is_ok_and(|s| s.lines().count() > 1)
+}
+
+/// Where the counters stood when the run was armed.
+#[derive(Default)]
+struct Start {
+    memory: u64,
+    cpu_ns: u64,
+    oom_kills: u64,
+    refused: u64,
+    pids_peak: u64,
+}
+
+struct V1Group {
+    limit: Control,
+    swap: Option<Control>,
+    usage: Control,
+    peak: Control,
+    oom: Control,
+    pids_max: Control,
+    pids_events: Option<Control>,
+    pids_peak: Option<Control>,
+    cpu: Control,
+    unified: Option<PathBuf>,
+    dirs: Vec<PathBuf>,
+    start: Start,
+}
+
+impl V1Group {
+    fn refused(&self) -> Result<u64, CgroupError> {
+        self.pids_events.as_ref().map_or(Ok(0), |f| f.field("max"))
+    }
+
+    fn most_pids(&self) -> Result<u64, CgroupError> {
+        self.pids_peak.as_ref().map_or(Ok(0), Control::number)
+    }
+
+    /// The kernel wants limit ≤ memory+swap limit at every moment.
+    fn set_memory(&self, bytes: u64) -> Result<(), CgroupError> {
+        match &self.swap {
+            None => self.limit.set(bytes),
+            Some(swap) if swap.number()? < bytes => {
+                swap.set(bytes)?;
+                self.limit.set(bytes)
+            }
+            Some(swap) => {
+                self.limit.set(bytes)?;
+                swap.set(bytes)
+            }
+        }
+    }
+}
+
+impl Group for V1Group {
+    fn procs_files(&self) -> Vec<PathBuf> {
+        self.dirs.iter().map(|d| d.join("cgroup.procs")).collect()
+    }
+
+    fn dirs(&self) -> Vec<PathBuf> {
+        self.dirs.clone()
+    }
+
+    fn arm(&mut self, ceilings: Ceilings) -> Result<(), CgroupError> {
+        self.start.memory = self.usage.number()?;
+        let page = 4096;
+        let bytes = (self.start.memory + ceilings.memory_bytes).next_multiple_of(page);
+        self.set_memory(bytes)?;
+        self.pids_max.set(ceilings.processes.saturating_add(1))?;
+        self.peak.write("0")?;
+        self.start.oom_kills = self.oom.field("oom_kill")?;
+        self.start.refused = self.refused()?;
+        self.start.pids_peak = self.most_pids()?;
+        self.start.cpu_ns = self.cpu.number()?;
+        Ok(())
+    }
+
+    fn cpu(&self) -> Result<Duration, CgroupError> {
+        Ok(Duration::from_nanos(
+            self.cpu.number()?.saturating_sub(self.start.cpu_ns),
+        ))
+    }
+
+    fn usage(&self) -> Result<Usage, CgroupError> {
+        let pids_peak = self.most_pids()?;
+        Ok(Usage {
+            cpu: self.cpu()?,
+            memory_peak: self.peak.number()?.saturating_sub(self.start.memory),
+            oom_kills: self
+                .oom
+                .field("oom_kill")?
+                .saturating_sub(self.start.oom_kills),
+            // The kernel's high-water mark never falls: it says something of
+            // this run only if this run raised it.
+            processes_peak: (pids_peak > self.start.pids_peak).then(|| pids_peak.saturating_sub(1)),
+            forks_refused: self.refused()?.saturating_sub(self.start.refused),
+        })
+    }
+
+    fn rest(&mut self) -> Result<(), CgroupError> {
+        Ok(())
+    }
+
+    fn kill(&self) {
+        if let Some(unified) = &self.unified {
+            let _ = fs::write(unified.join("cgroup.kill"), "1");
+        }
+    }
+
+    fn remove(&mut self) {
+        for dir in &self.dirs {
+            place::remove(dir);
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! Building the cell: one function, top to bottom, in the order of
+//! [`Step::ALL`].
+
+use std::os::fd::OwnedFd;
+
+use assize_wire::cell::{CellSpec, Layer, SetupFailure, Step};
+use nix::sched::{CloneFlags, unshare};
+use nix::sys::signal::Signal;
+use nix::unistd::{Gid, Uid, setgroups, sethostname, setresgid, setresuid};
+
+use crate::step::At;
+use crate::{confine, mounts};
+
+/// Uid and gid of programs inside the cell.
+pub(crate) const PROGRAM_ID: u32 = 1000;
+
+/// A built cell: what the init needs for every run.
+pub(crate) struct Cell {
+    /// Layers that a control test has switched off.
+    pub(crate) without: Vec<Layer>,
+    /// A private, writable procfs that is mounted nowhere: the visible /proc
+    /// is read-only, and a run's `oom_score_adj` must be raised.
+    pub(crate) proc: OwnedFd,
+    /// Landlock ABI of this kernel.
+    pub(crate) landlock_abi: u8,
+}
+
+impl Cell {
+    /// Whether this layer is in force.
+    pub(crate) fn has(&self, layer: Layer) -> bool {
+        !self.without.contains(&layer)
+    }
+}
+
+/// Builds the cell around the calling process, which is pid 1 of fresh
+/// namespaces and already sits in its cgroup.
+pub(crate) fn build(spec: &CellSpec) -> Result<Cell, SetupFailure> {
+    // The cgroup namespace comes now that the process is in its cgroup, so
+    // that the path above it stays unknown inside.
+    unshare(CloneFlags::CLONE_NEWCGROUP).at(Step::Namespaces)?;
+    become_root_of_the_cell()?;
+    confine::forbid_nested_namespaces()?;
+    let root = mounts::build_root(spec)?;
+    mounts::pivot_into(&root)?;
+    sethostname(&spec.hostname).at(Step::Net)?;
+    if !spec.without.contains(&Layer::Net) {
+        assize_sys::net::loopback_up().at(Step::Net)?;
+    }
+    confine::drop_bounding_set()?;
+    confine::no_new_privs()?;
+    if !spec.without.contains(&Layer::Seccomp) {
+        for (index, filter) in spec.filters.iter().enumerate() {
+            assize_sys::seccomp::install(filter).at_item(Step::Seccomp, index)?;
+        }
+    }
+    Ok(Cell {
+        without: spec.without.clone(),
+        proc: root.proc,
+        landlock_abi: confine::landlock_abi(),
+    })
+}
+
+fn become_root_of_the_cell() -> Result<(), SetupFailure> {
+    let (uid, gid) = (Uid::from_raw(0), Gid::from_raw(0));
+    setresgid(gid, gid, gid).at(Step::Ids)?;
+    setgroups(&[]).at(Step::Ids)?;
+    setresuid(uid, uid, uid).at(Step::Ids)?;
+    // Changing ids clears the parent-death signal, so it is set only here.
+    nix::sys::prctl::set_pdeathsig(Signal::SIGKILL).at(Step::Ids)?;
+    // Nothing in the cell may trace or read the init, whatever its uid.
+    nix::sys::prctl::set_dumpable(false).at(Step::Ids)
+}

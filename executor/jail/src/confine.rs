@@ -1,0 +1,120 @@
+//! Giving rights up: capabilities, new privileges, nested namespaces, file
+//! access by Landlock.
+
+use std::fs;
+
+use assize_wire::cell::{SetupFailure, Step};
+use landlock::{
+    ABI, Access, AccessFs, BitFlags, CompatLevel, Compatible, Ruleset, RulesetAttr,
+    RulesetCreatedAttr, RulesetError, RulesetStatus, Scope, path_beneath_rules,
+};
+use rustix::thread::{
+    CapabilitySet, CapabilitySets, remove_capability_from_bounding_set, set_capabilities,
+    set_no_new_privs as no_new_privs_of_thread,
+};
+
+use crate::step::At;
+
+/// Writes the user namespace's own limits while the host's /proc is still in
+/// sight: the sysctl tables of these are per user namespace, and 0 stays 0 for
+/// everything below.
+pub(crate) fn forbid_nested_namespaces() -> Result<(), SetupFailure> {
+    for (index, kind) in ["user", "mnt", "net", "pid", "uts", "cgroup", "time"]
+        .iter()
+        .enumerate()
+    {
+        // The ipc count is left alone: each run gets a fresh one from the init.
+        // The mnt, pid … counts of the cell itself are charged above.
+        let path = format!("/proc/sys/user/max_{kind}_namespaces");
+        match fs::write(path, "0") {
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
+            other => other.at_item(Step::Ids, index)?,
+        }
+    }
+    Ok(())
+}
+
+/// After this no exec can ever gain a capability, file capabilities included.
+/// The init keeps its own, inside its user namespace, for mounting.
+pub(crate) fn drop_bounding_set() -> Result<(), SetupFailure> {
+    for index in 0..64 {
+        let Some(capability) = CapabilitySet::from_bits(1 << index) else {
+            continue;
+        };
+        match remove_capability_from_bounding_set(capability) {
+            // A capability this kernel does not know.
+            Err(rustix::io::Errno::INVAL) | Ok(()) => {}
+            Err(e) => return Err(e).at_item(Step::Capabilities, index),
+        }
+    }
+    Ok(())
+}
+
+/// Empties the calling process's capability sets. Changing from uid 0 does
+/// that already; doing it by name leaves no room for securebits surprises.
+pub(crate) fn drop_capabilities() -> Result<(), SetupFailure> {
+    let none = CapabilitySet::empty();
+    let sets = CapabilitySets {
+        effective: none,
+        permitted: none,
+        inheritable: none,
+    };
+    set_capabilities(None, sets).at(Step::Capabilities)
+}
+
+/// No exec may raise privileges: set-uid bits and file capabilities are dead.
+pub(crate) fn no_new_privs() -> Result<(), SetupFailure> {
+    no_new_privs_of_thread(true).at(Step::NoNewPrivs)
+}
+
+/// The newest Landlock ABI both this kernel and our crate know; 0 for none.
+pub(crate) fn landlock_abi() -> u8 {
+    let handled = |abi: ABI| {
+        Ruleset::default()
+            .set_compatibility(CompatLevel::HardRequirement)
+            .handle_access(AccessFs::from_all(abi))
+            .and_then(|r| {
+                let scopes: BitFlags<Scope> = Scope::from_all(abi);
+                if scopes.is_empty() {
+                    Ok(r)
+                } else {
+                    r.scope(scopes)
+                }
+            })
+            .and_then(Ruleset::create)
+            .is_ok()
+    };
+    let all = [ABI::V6, ABI::V5, ABI::V4, ABI::V3, ABI::V2, ABI::V1];
+    let numbers = [6, 5, 4, 3, 2, 1];
+    all.into_iter()
+        .zip(numbers)
+        .find(|(abi, _)| handled(*abi))
+        .map_or(0, |(_, n)| n)
+}
+
+/// Restricts the calling process to the named trees. A path that does not
+/// exist adds no right, so a mistake denies.
+pub(crate) fn landlock(read_only: &[String], read_write: &[String]) -> Result<(), SetupFailure> {
+    let abi = ABI::V6;
+    let apply = || -> Result<RulesetStatus, RulesetError> {
+        let mut ruleset = Ruleset::default()
+            .set_compatibility(CompatLevel::BestEffort)
+            .handle_access(AccessFs::from_all(abi))?
+            .scope(Scope::from_all(abi))?
+            .create()?;
+        ruleset = ruleset.add_rules(path_beneath_rules(read_only, AccessFs::from_read(abi)))?;
+        ruleset = ruleset.add_rules(path_beneath_rules(read_write, AccessFs::from_all(abi)))?;
+        Ok(ruleset.restrict_self()?.ruleset)
+    };
+    match apply() {
+        Ok(RulesetStatus::FullyEnforced | RulesetStatus::PartiallyEnforced) => Ok(()),
+        Ok(RulesetStatus::NotEnforced) | Err(_) => {
+            let errno = nix::libc::EOPNOTSUPP;
+            Err(SetupFailure {
+                step: Step::Landlock,
+                index: 0,
+                errno,
+            })
+        }
+    }
+}

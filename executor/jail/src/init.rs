@@ -1,0 +1,143 @@
+//! Pid 1 of the cell: serves runs one after another until the executor lets
+//! go of the socket.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+
+use assize_wire::cell::{CellReply, Layer, SetupFailure, Step};
+use assize_wire::frame::{self, FrameError};
+use assize_wire::plan::{End, JailEvent, Order, Plan, RunReport};
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::{SigSet, SigmaskHow, Signal, kill, pthread_sigmask};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::Pid;
+
+use crate::cell::Cell;
+use crate::step::At;
+use crate::{collect, run, scratch};
+
+/// Serves until end-of-file; the return value is the exit status.
+pub(crate) fn serve(cell: &Cell, socket: &UnixStream) -> i32 {
+    let children = match watch_children() {
+        Ok(children) => children,
+        Err(failed) => {
+            let _ = frame::send(socket, &CellReply::Failed(failed), &[]);
+            return 1;
+        }
+    };
+    let ready = CellReply::Ready {
+        landlock_abi: cell.landlock_abi,
+    };
+    if frame::send(socket, &ready, &[]).is_err() {
+        return 1;
+    }
+    loop {
+        match frame::recv::<Order>(socket) {
+            Ok((Order::Run(plan), fds)) => {
+                // Any error here means the cell is no longer what it should
+                // be. Dying is the report: the executor replaces the slot.
+                if one_run(cell, socket, &children, &plan, fds).is_none() {
+                    return 1;
+                }
+            }
+            // A kill that crossed with the end of its run.
+            Ok((Order::Kill, _)) => {}
+            Err(FrameError::Closed) => return 0,
+            Err(_) => return 1,
+        }
+    }
+}
+
+fn watch_children() -> Result<SignalFd, SetupFailure> {
+    let mut set = SigSet::empty();
+    set.add(Signal::SIGCHLD);
+    pthread_sigmask(SigmaskHow::SIG_BLOCK, Some(&set), None).at(Step::Namespaces)?;
+    SignalFd::with_flags(&set, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC).at(Step::Namespaces)
+}
+
+/// One run from fresh scratch space to clean slot.
+fn one_run(
+    cell: &Cell,
+    socket: &UnixStream,
+    children: &SignalFd,
+    plan: &Plan,
+    fds: Vec<OwnedFd>,
+) -> Option<()> {
+    if cell.has(Layer::FreshTmp) || !std::path::Path::new("/box/work").exists() {
+        scratch::mount_fresh(plan.disk_bytes, plan.inodes).ok()?;
+    }
+    let (end, leftovers) = match run::start(cell, plan, fds) {
+        Ok(started) => {
+            let status = wait_for_end(socket, children, started.pid)?;
+            let leftovers = if cell.has(Layer::Sweep) { sweep()? } else { 0 };
+            (started.verdict(status), leftovers)
+        }
+        Err(failed) => (End::NotStarted(failed), 0),
+    };
+    let (collected, files) = collect::collect(&plan.collect);
+    let borrowed: Vec<_> = files.iter().map(AsFd::as_fd).collect();
+    let report = RunReport {
+        end,
+        collected,
+        leftovers,
+    };
+    frame::send(socket, &JailEvent::Done(report), &borrowed).ok()?;
+    drop(files);
+    if cell.has(Layer::FreshTmp) {
+        scratch::unmount().ok()?;
+    }
+    frame::send(socket, &JailEvent::Idle, &[]).ok()
+}
+
+/// Waits for the main program, reaping orphans on the way and obeying `Kill`.
+/// `None` when the executor is gone.
+fn wait_for_end(socket: &UnixStream, children: &SignalFd, main: Pid) -> Option<WaitStatus> {
+    loop {
+        let mut sources = [
+            PollFd::new(children.as_fd(), PollFlags::POLLIN),
+            PollFd::new(socket.as_fd(), PollFlags::POLLIN),
+        ];
+        match poll(&mut sources, PollTimeout::NONE) {
+            Ok(_) | Err(Errno::EINTR) => {}
+            Err(_) => return None,
+        }
+        if sources[1].any() == Some(true) {
+            match frame::recv::<Order>(socket) {
+                Ok((Order::Kill, _)) => kill_all(),
+                Ok((Order::Run(_), _)) | Err(_) => return None,
+            }
+        }
+        while matches!(children.read_signal(), Ok(Some(_))) {}
+        loop {
+            match waitpid(Pid::from_raw(-1), Some(WaitPidFlag::WNOHANG)) {
+                Ok(WaitStatus::StillAlive) => break,
+                Ok(status) if status.pid() == Some(main) => return Some(status),
+                Ok(_) | Err(Errno::EINTR) => {}
+                Err(_) => return None,
+            }
+        }
+    }
+}
+
+/// Kills everything in the cell but the init. The kernel walks the task list
+/// under its lock and fails the fork of a process with a pending signal, so
+/// nothing can slip through by forking.
+fn kill_all() {
+    let _ = kill(Pid::from_raw(-1), Signal::SIGKILL);
+}
+
+/// Kills and reaps whatever the run left; says how many there were.
+fn sweep() -> Option<u32> {
+    kill_all();
+    let mut reaped = 0;
+    loop {
+        match waitpid(Pid::from_raw(-1), None) {
+            Ok(_) => reaped += 1,
+            Err(Errno::EINTR) => {}
+            Err(Errno::ECHILD) => return Some(reaped),
+            Err(_) => return None,
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! The part of the jail that stays outside: makes the init, places it in its
+//! cgroups, maps its ids, then waits for it and sweeps up.
+
+use std::fs;
+use std::io::{self, Read, Write};
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+
+use assize_sys::process::{CELL_NAMESPACES, Side, exit_now, fork};
+use assize_wire::cell::{CellReply, CellSpec, SetupFailure, Step};
+use assize_wire::frame::{self, FrameError};
+use nix::sys::wait::waitpid;
+use nix::unistd::{Pid, setsid};
+
+use crate::step::At;
+use crate::{cell, init};
+
+/// Runs the warden to its end.
+pub(crate) fn run() -> Result<(), FrameError> {
+    // A new session: no controlling terminal, and a Ctrl-C meant for the
+    // server does not reach cells that are finishing accepted work.
+    let _ = setsid();
+    let server = nix::unistd::getppid();
+    let socket = take_stdin()?;
+    let (spec, _) = match frame::recv::<CellSpec>(&socket) {
+        Ok(received) => received,
+        Err(FrameError::Closed) => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    match start(&spec, &socket) {
+        Ok(init) => {
+            // From here the init alone holds the leash.
+            drop(socket);
+            let _ = waitpid(init, None);
+        }
+        Err(failed) => {
+            let _ = frame::send(&socket, &CellReply::Failed(failed), &[]);
+        }
+    }
+    let orphaned = nix::unistd::getppid() != server;
+    for dir in spec.cgroup_dirs.iter().map(Path::new) {
+        remove_cgroup(dir);
+        // The server's own directory is its own to remove, unless it was
+        // killed: then whichever warden comes last takes it along.
+        if let (true, Some(parent)) = (orphaned, dir.parent()) {
+            let _ = fs::remove_dir(parent);
+        }
+    }
+    Ok(())
+}
+
+/// The socket arrives as descriptor 0, so that the server can start us with
+/// posix_spawn semantics and no code of its own between fork and exec.
+fn take_stdin() -> io::Result<UnixStream> {
+    let stdin = io::stdin();
+    let socket = assize_sys::fd::above(stdin.as_fd(), 3)?;
+    let null = fs::OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open("/dev/null")?;
+    assize_sys::fd::place(null.as_fd(), 0)?;
+    assize_sys::fd::cloexec_from(3)?;
+    Ok(UnixStream::from(socket))
+}
+
+/// Makes the init. It waits at a gate until its cgroups and ids are in place.
+fn start(spec: &CellSpec, socket: &UnixStream) -> Result<Pid, SetupFailure> {
+    let (mut gate_in, mut gate_out) = io::pipe().at(Step::Namespaces)?;
+    let without_net = spec.without.contains(&assize_wire::cell::Layer::Net);
+    let namespaces = if without_net {
+        CELL_NAMESPACES & !nix::libc::CLONE_NEWNET
+    } else {
+        CELL_NAMESPACES
+    };
+    match fork(namespaces).at(Step::Namespaces)? {
+        Side::Child => {
+            drop(gate_out);
+            let mut byte = [0];
+            // End-of-file means the warden gave up: leave without a word.
+            if gate_in.read(&mut byte).ok() != Some(1) {
+                exit_now(1);
+            }
+            let status = match cell::build(spec) {
+                Ok(cell) => init::serve(&cell, socket),
+                Err(failed) => {
+                    let _ = frame::send(socket, &CellReply::Failed(failed), &[]);
+                    1
+                }
+            };
+            exit_now(status)
+        }
+        Side::Parent(pid) => {
+            drop(gate_in);
+            place_in_cgroups(spec, pid)?;
+            map_ids(spec, pid)?;
+            // The pid as the host sees it: the init cannot know it.
+            gate_out.write_all(&[1]).at(Step::Namespaces)?;
+            Ok(Pid::from_raw(pid))
+        }
+    }
+}
+
+fn place_in_cgroups(spec: &CellSpec, pid: i32) -> Result<(), SetupFailure> {
+    for (index, file) in spec.cgroup_procs.iter().enumerate() {
+        fs::write(file, pid.to_string()).at_item(Step::Cgroup, index)?;
+    }
+    Ok(())
+}
+
+/// uid 0 and 1000 inside are two host uids that own nothing outside.
+fn map_ids(spec: &CellSpec, pid: i32) -> Result<(), SetupFailure> {
+    let map = format!("0 {} 1\n1000 {} 1\n", spec.ids.init, spec.ids.program);
+    for (index, file) in ["uid_map", "gid_map"].into_iter().enumerate() {
+        fs::write(format!("/proc/{pid}/{file}"), &map).at_item(Step::Ids, index)?;
+    }
+    Ok(())
+}
+
+/// Removes a cgroup and those below it. A cgroup can go once its last process
+/// is reaped, which may be a moment after pid 1's death is reported.
+fn remove_cgroup(dir: &Path) {
+    for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
+        if entry.file_type().is_ok_and(|t| t.is_dir()) {
+            remove_cgroup(&entry.path());
+        }
+    }
+    for _ in 0..200 {
+        match fs::remove_dir(dir) {
+            Err(e) if e.kind() == io::ErrorKind::ResourceBusy => {
+                std::thread::sleep(std::time::Duration::from_millis(5));
+            }
+            _ => return,
+        }
+    }
+}

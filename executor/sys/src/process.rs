@@ -1,0 +1,126 @@
+//! Making and ending processes where `std` and the crates stop.
+
+use std::io;
+
+use crate::check;
+
+/// The namespaces a cell is born into. The cgroup namespace is not among them:
+/// it must be unshared after the process sits in its cgroup, or it would show
+/// the path above.
+pub const CELL_NAMESPACES: libc::c_int = libc::CLONE_NEWUSER
+    | libc::CLONE_NEWPID
+    | libc::CLONE_NEWNS
+    | libc::CLONE_NEWNET
+    | libc::CLONE_NEWIPC
+    | libc::CLONE_NEWUTS;
+
+/// Which side of a fork this is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    /// The new process.
+    Child,
+    /// The caller, with the child's pid as the caller's namespace sees it.
+    Parent(i32),
+}
+
+/// Forks, giving the child new namespaces (`CLONE_NEW*` flags; 0 for none).
+///
+/// Fails with `EBUSY` when the process has more than one thread: a child of a
+/// threaded process may not allocate, and every caller here does.
+pub fn fork(namespaces: libc::c_int) -> io::Result<Side> {
+    if thread_count()? != 1 {
+        return Err(io::Error::from_raw_os_error(libc::EBUSY));
+    }
+    fork_unchecked(namespaces)
+}
+
+/// As [`fork`], without counting threads: for loops that fork thousands of
+/// times and were checked once with [`thread_count`].
+///
+/// Without namespaces this is `clone`, not `clone3`: a seccomp filter cannot
+/// look behind clone3's pointer, so cells forbid it, and their inits too.
+pub fn fork_unchecked(namespaces: libc::c_int) -> io::Result<Side> {
+    if namespaces == 0 {
+        // SAFETY: see below; a null stack, no CLONE_VM: this is fork(2).
+        let pid = unsafe { libc::syscall(libc::SYS_clone, libc::SIGCHLD, 0, 0, 0, 0) };
+        return Ok(side(check(pid)?));
+    }
+    // SAFETY: an all-zero clone_args is a valid value of that plain C struct.
+    let mut args: libc::clone_args = unsafe { std::mem::zeroed() };
+    args.flags = namespaces as u64;
+    args.exit_signal = libc::SIGCHLD as u64;
+    // SAFETY: without CLONE_VM and with a zero stack this is fork(2): the
+    // child gets a copy of this address space. The process is single-threaded
+    // (documented duty of callers, checked by `fork`), so no lock of the
+    // allocator or of std can be held by a thread that does not exist in the
+    // child. `args` lives across the call and its true size is passed.
+    let pid = unsafe {
+        libc::syscall(
+            libc::SYS_clone3,
+            &raw const args,
+            size_of::<libc::clone_args>(),
+        )
+    };
+    Ok(side(check(pid)?))
+}
+
+fn side(pid: libc::c_long) -> Side {
+    // A pid fits in 22 bits on Linux.
+    if pid == 0 {
+        Side::Child
+    } else {
+        Side::Parent(pid as i32)
+    }
+}
+
+/// Threads of the calling process.
+pub fn thread_count() -> io::Result<usize> {
+    Ok(std::fs::read_dir("/proc/self/task")?.count())
+}
+
+/// Gives a signal its default disposition again, for a program about to be
+/// exec'ed: an ignored signal would stay ignored in it.
+pub fn default_signal(signal: i32) -> io::Result<()> {
+    // SAFETY: SIG_DFL installs no code of ours; the old disposition is not
+    // kept by anyone in a process that is about to be replaced.
+    if unsafe { libc::signal(signal, libc::SIG_DFL) } == libc::SIG_ERR {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(())
+}
+
+/// Ends the process at once: no destructors, no `atexit`, no flushing of
+/// buffers that a fork copied from its parent.
+pub fn exit_now(status: i32) -> ! {
+    // SAFETY: _exit never returns and touches no memory of ours.
+    unsafe { libc::_exit(status) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_threaded_process_may_not_fork() {
+        // The test harness itself has several threads.
+        let error = fork(0).unwrap_err();
+        assert_eq!(error.raw_os_error(), Some(libc::EBUSY));
+    }
+
+    #[test]
+    fn a_forked_child_reports_its_status() {
+        // The child only calls _exit, which is sound even in this threaded
+        // test process.
+        match fork_unchecked(0).unwrap() {
+            Side::Child => exit_now(42),
+            Side::Parent(pid) => {
+                let pid = rustix::process::Pid::from_raw(pid);
+                let (_, status) =
+                    rustix::process::waitpid(pid, rustix::process::WaitOptions::empty())
+                        .unwrap()
+                        .unwrap();
+                assert_eq!(status.exit_status(), Some(42));
+            }
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! What one guest can reach: its WASI context, its channel, its report.
+
+use std::path::Path;
+
+use wasmtime::error::Context as _;
+use wasmtime::{Engine, Linker};
+use wasmtime_wasi::p1::{self, WasiP1Ctx};
+use wasmtime_wasi::{FsPerms, WasiCtxBuilder};
+
+use crate::capture::Bounded;
+use crate::channel::Channel;
+use crate::limiter::Limiter;
+use crate::poll::Monotonic;
+use crate::{abi, poll};
+
+/// State of one instance; born and dropped with it.
+pub(crate) struct Host {
+    pub(crate) wasi: WasiP1Ctx,
+    pub(crate) limiter: Limiter,
+    pub(crate) channel: Channel,
+    pub(crate) report: Bounded,
+    pub(crate) clock: Monotonic,
+}
+
+impl Host {
+    /// Takes the context as configured so far; the clock and the way files are
+    /// read are the same for every guest.
+    pub(crate) fn new(
+        wasi: &mut WasiCtxBuilder,
+        memory_bytes: u64,
+        report_bytes: u64,
+        channel: Channel,
+    ) -> Self {
+        let clock = Monotonic::start();
+        Self {
+            // Sleeping is not done on this thread all the same: see `poll`.
+            wasi: wasi
+                .monotonic_clock(clock)
+                .allow_blocking_current_thread(true)
+                .build_p1(),
+            limiter: Limiter::new(memory_bytes),
+            channel,
+            report: Bounded::new(report_bytes),
+            clock,
+        }
+    }
+}
+
+/// Every function a guest may import.
+pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<Host>> {
+    let mut linker = Linker::new(engine);
+    p1::add_to_linker_async(&mut linker, |host: &mut Host| &mut host.wasi)?;
+    poll::link(&mut linker)?;
+    abi::link(&mut linker)?;
+    Ok(linker)
+}
+
+/// Shows the directory `host` as `guest`, read-only.
+pub(crate) fn show(wasi: &mut WasiCtxBuilder, host: &Path, guest: &str) -> wasmtime::Result<()> {
+    wasi.allow_blocking_current_thread(true)
+        .preopened_dir(host, guest, FsPerms::ReadOnly)
+        .with_context(|| format!("cannot open {}", host.display()))?;
+    Ok(())
+}

@@ -1,0 +1,438 @@
+"""Runs a trusted test script against a candidate in another process.
+
+    tester.py SCRIPT CONFIG       (CONFIG: {"names": [..] | null})
+
+The script sees ordinary functions; each call travels to the candidate as
+plain data and its result comes back rebuilt from genuine built-ins, so
+`isinstance`, float tolerances and `try … except ValueError` work as written.
+
+The candidate can send anything. This process must survive it, and must never
+report `passed` when a recorded fact says otherwise: the outcome is computed
+from the facts first (the candidate is gone, it sent nonsense, a name does not
+exist) and only then from how the script ended. A script that swallows every
+exception therefore cannot turn a dead candidate into a pass.
+
+One report leaves, as JSON on descriptor 4 (or `_assize.report`):
+
+    outcome   passed | assertion | raised | candidate_raised | candidate_gone
+              | load | missing | unsupported | bad_data | broken
+    message   bounded, valid Unicode
+    type      the exception's class name, or null
+    line      in the script, or null
+    calls     how many calls were made
+    opaque    how many values arrived that were live objects over there
+
+`broken` is the author's fault: the script failed before the candidate had any
+say. `unsupported` is the script's nature: it passes live objects of its own.
+Neither can be brought about by a candidate.
+"""
+
+import builtins
+import json
+import os
+import sys
+
+MAX_MESSAGE = 2000
+# A script that swallows the end of its candidate in an endless loop is ended.
+MAX_SWALLOWED = 1000
+
+
+def _plain():
+    """The sibling module, under a name that no script can shadow."""
+    module = sys.modules.get("_assize_plain")
+    if module is None:
+        sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+        import plain as module
+
+        del sys.path[0], sys.modules["plain"]
+        sys.modules["_assize_plain"] = module
+    return module
+
+
+plain = _plain()
+
+
+class Stop(BaseException):
+    """The trial is over. Not an Exception, so that `except Exception` in a
+    script lets it through."""
+
+
+class CandidateGone(Stop):
+    """The candidate's process ended or hung up."""
+
+
+class CandidateMissing(Stop):
+    """The candidate defines no such name."""
+
+
+class CandidateNonsense(Stop):
+    """The candidate sent what no honest peer sends."""
+
+
+class Unsupported(Stop):
+    """The script passes a live object."""
+
+
+class CandidateError(Exception):
+    """The candidate raised what has no built-in class here."""
+
+
+class NotPlainResult(Exception):
+    """The candidate returned what cannot be data: a cycle, an endless iterator."""
+
+
+class Trial:
+    """One candidate, and the facts about it."""
+
+    def __init__(self, channel):
+        self.channel = channel
+        self.fact = None  # (outcome, message, type): the first one stands
+        self.calls = 0
+        self.given = 0  # values that reached the script
+        self.opaque = 0
+        self.sent = 0
+        self.swallowed = 0
+        self.on_endless = None
+
+    def stop(self, outcome, message, error, type_name=None):
+        if self.fact is None:
+            self.fact = (outcome, message, type_name or error.__name__)
+        raise error(message)
+
+    def check(self):
+        """Every touch after the end raises again."""
+        if self.fact is None:
+            return
+        self.swallowed += 1
+        if self.swallowed > MAX_SWALLOWED:
+            self.on_endless()
+        kinds = {
+            "candidate_gone": CandidateGone,
+            "load": CandidateGone,
+            "missing": CandidateMissing,
+            "unsupported": Unsupported,
+        }
+        raise kinds.get(self.fact[0], CandidateNonsense)(self.fact[1])
+
+    def receive(self):
+        """One message: a dict with text keys."""
+        try:
+            data = self.channel.recv()
+            if data is None:
+                self.stop("candidate_gone", "the candidate ended", CandidateGone)
+            message = plain.loads(data)
+            if type(message) is not dict:
+                raise plain.BadData("a message that is no object")
+            return message
+        except plain.BadData as reason:
+            self.nonsense(reason)
+
+    def nonsense(self, reason):
+        self.stop("bad_data", f"the candidate sent bad data: {reason}", CandidateNonsense)
+
+    def decode(self, tree):
+        try:
+            decoder = plain.Decoding()
+            value = decoder.run(tree)
+        except plain.BadData as reason:
+            self.nonsense(reason)
+        self.opaque += decoder.opaque
+        self.given += 1
+        return value
+
+    def wait_ready(self):
+        message = self.receive()
+        if list(message) == ["load"]:
+            try:
+                error = self.exception(message["load"])
+            except plain.BadData as reason:
+                self.nonsense(reason)
+            self.stop("load", _text(error), CandidateGone, error.candidate_type)
+        if message != {"ready": True}:
+            self.nonsense("not ready")
+
+    def ask(self, verb, **request):
+        """Sends one request and returns its answer, without the id."""
+        self.check()
+        self.sent += 1
+        try:
+            data = plain.dumps({verb: {"id": self.sent, **request}})
+        except plain.NotPlain as reason:
+            self.stop("unsupported", str(reason), Unsupported)
+        try:
+            self.channel.send(data)
+        except OSError:
+            self.stop("candidate_gone", "the candidate ended", CandidateGone)
+        answer = self.receive()
+        # Exactly an int: `True == 1` in Python.
+        if type(answer.get("id")) is not int or answer.pop("id") != self.sent:
+            self.nonsense("an answer to another question")
+        return answer
+
+    def call(self, name, args, kwargs):
+        """Calls the candidate's function, as if it stood here."""
+        self.check()
+        self.calls += 1
+        try:
+            sent_args = [plain.encode(x, strict=True) for x in args]
+            sent_kwargs = [[plain.clip(k, 200), plain.encode(v, strict=True)] for k, v in kwargs.items()]
+        except plain.NotPlain as reason:
+            self.stop("unsupported", f"an argument of {name}: {reason}", Unsupported)
+        answer = self.ask("call", name=name, args=sent_args, kwargs=sent_kwargs)
+        if answer == {"missing": True}:
+            self.missing(name)
+        if len(answer) == 1 and type(answer.get("not_plain")) is str:
+            error = NotPlainResult(plain.clip(answer["not_plain"], MAX_MESSAGE))
+            error.candidate_type = "NotPlain"
+            raise error
+        live = {**dict(enumerate(args)), **kwargs}
+        try:
+            self.apply(live, answer.pop("args", []))
+            raised = answer.pop("raised", None)
+            if raised is not None:
+                if answer:
+                    raise plain.BadData("raised and more")
+                raise self.exception(raised)
+            same = answer.pop("same", None)
+            if list(answer) != ["value"]:
+                raise plain.BadData("no answer")
+            value = self.decode(answer["value"])
+            if same is None:
+                return value
+            if type(same) not in (int, str) or same not in live or type(live[same]) is not type(value):
+                raise plain.BadData("not the same")
+            return live[same]
+        except plain.BadData as reason:
+            self.nonsense(reason)
+
+    def apply(self, live, changes):
+        """Repeats on our arguments what the call did to its copies."""
+        if type(changes) is not list or len(changes) > len(live):
+            raise plain.BadData("wrong args")
+        for change in changes:
+            if type(change) is not list or len(change) != 2:
+                raise plain.BadData("wrong args")
+            key, tree = change
+            if type(key) not in (int, str) or key not in live:
+                raise plain.BadData("an unknown argument")
+            target, value = live[key], self.decode(tree)
+            if type(target) is not type(value):
+                raise plain.BadData("an argument of another type")
+            if type(target) in (list, bytearray):
+                target[:] = value
+            elif type(target) in (dict, set):
+                target.clear()
+                target.update(value)
+            elif type(target).__name__ == "deque":
+                target.clear()
+                target.extend(value)
+            else:
+                raise plain.BadData("an argument that cannot change")
+
+    def exception(self, data):
+        """A genuine exception for one that was described.
+
+        Only subclasses of Exception are rebuilt: a claimed `SystemExit` with
+        code 0, raised here, would end the script as a success.
+        """
+        if type(data) is not dict:
+            raise plain.BadData("no exception")
+        mro, message, name = data.get("mro"), data.get("message"), data.get("type")
+        if type(mro) is not list or type(message) is not str or type(name) is not str:
+            raise plain.BadData("no exception")
+        message, name = plain.clip(message, MAX_MESSAGE), plain.clip(name, 100)
+        kind = None
+        for ancestor in mro[:100]:
+            found = getattr(builtins, ancestor, None) if type(ancestor) is str else None
+            if isinstance(found, type) and issubclass(found, BaseException):
+                kind = found
+                break
+        if kind is None or not issubclass(kind, Exception) or (kind is Exception and name != "Exception"):
+            kind = CandidateError
+        args = (message,)
+        if name == kind.__name__ and type(data.get("args")) is list:
+            args = tuple(self.decode(data["args"]))
+        error = None
+        for attempt in (args, (message,)):
+            try:
+                error = kind(*attempt)
+                break
+            except Exception:  # UnicodeDecodeError, ExceptionGroup …
+                continue
+        if error is None:
+            error = CandidateError(message)
+        error.candidate_type = name
+        return error
+
+    def missing(self, name):
+        self.stop("missing", f"the candidate defines no {name}", CandidateMissing, "NameError")
+
+    def name(self, name):
+        """What the script finds under `name`."""
+        answer = self.ask("get", name=name)
+        if answer == {"callable": True}:
+            return self.proxy(name)
+        if answer == {"missing": True}:
+            # It may never be used: a fact only when it is.
+            return self.proxy(name, self.missing)
+        if list(answer) == ["value"]:
+            return self.decode(answer["value"])
+        if len(answer) == 1 and type(answer.get("not_plain")) is str:
+            self.opaque += 1
+            self.given += 1
+            return plain.Opaque("unknown", plain.clip(answer["not_plain"], plain.MAX_REPR))
+        self.nonsense("no answer")
+
+    def proxy(self, name, instead=None):
+        def function(*args, **kwargs):
+            if instead is not None:
+                self.check()
+                instead(name)
+            return self.call(name, args, kwargs)
+
+        function.__name__ = name.rpartition(".")[2]
+        function.__qualname__ = name
+        return function
+
+
+def infer_names(source, path):
+    """Global names the script reads and nobody but the candidate can bind."""
+    import symtable
+
+    read, bound = set(), set()
+    tables = [symtable.symtable(source, path, "exec")]
+    while tables:
+        table = tables.pop()
+        tables += table.get_children()
+        top = table.get_type() == "module"
+        for symbol in table.get_symbols():
+            if not (top or symbol.is_global()):
+                continue
+            if symbol.is_assigned() or symbol.is_imported() or symbol.is_namespace():
+                bound.add(symbol.get_name())
+            elif symbol.is_referenced():
+                read.add(symbol.get_name())
+    return sorted(n for n in read - bound if not hasattr(builtins, n) and not n.startswith("__"))
+
+
+def install(trial, names, scope):
+    """Binds every name; `Class.method` becomes a class of static proxies."""
+    for name in names:
+        owner, dot, method = name.partition(".")
+        value = trial.name(name)
+        if not dot:
+            scope[name] = value
+        else:
+            holder = scope.get(owner)
+            if not isinstance(holder, type):
+                holder = scope[owner] = type(owner, (), {})
+            setattr(holder, method, staticmethod(value))
+
+
+def _line(error, path):
+    # A SyntaxError of the candidate's carries whatever the candidate likes.
+    if isinstance(error, SyntaxError) and not hasattr(error, "candidate_type"):
+        return error.lineno if error.filename == path else None
+    line, frame = None, error.__traceback__
+    while frame is not None:
+        if frame.tb_frame.f_code.co_filename == path:
+            line = frame.tb_lineno
+        frame = frame.tb_next
+    return line
+
+
+def _text(error):
+    try:
+        return plain.clip(str(error), MAX_MESSAGE)
+    except Exception:
+        return "<no message>"
+
+
+def judge(trial, error, path):
+    """The report: facts first, then how the script ended (`error` or None)."""
+    report = {"outcome": "passed", "message": "", "type": None, "line": None}
+    if error is not None:
+        report["line"] = _line(error, path)
+    if trial.fact is not None:
+        report["outcome"], report["message"], report["type"] = trial.fact
+    elif error is not None:
+        report["message"], report["type"] = _text(error), type(error).__name__
+        if isinstance(error, SystemExit):
+            ended_well = error.code is None or (isinstance(error.code, int) and error.code == 0)
+            report["outcome"] = "passed" if ended_well else "assertion"
+        elif hasattr(error, "candidate_type"):
+            report["outcome"], report["type"] = "candidate_raised", error.candidate_type
+        elif isinstance(error, AssertionError):
+            report["outcome"] = "assertion"
+        else:
+            report["outcome"] = "raised" if trial.calls or trial.given else "broken"
+    report["message"] = plain.clip(report["message"], MAX_MESSAGE)
+    report["calls"], report["opaque"] = trial.calls, trial.opaque
+    return report
+
+
+def send_report(report):
+    data = json.dumps(report).encode("ascii")
+    try:
+        import _assize
+    except ImportError:
+        view = memoryview(data)
+        while view:
+            view = view[os.write(4, view) :]
+        os.close(4)
+    else:
+        _assize.report(data)
+
+
+def run(trial, path, names):
+    """Executes the script; returns what ended it, or None."""
+    # A module of its own, so that unittest.main() finds the script's classes.
+    module = type(sys)("__main__")
+    module.__file__ = path
+    sys.modules["__main__"] = module
+    sys.argv = [path]
+    try:
+        with open(path, "rb") as file:
+            source = file.read()
+        # optimize=0: an interpreter started with -O must not drop asserts.
+        code = compile(source, path, "exec", dont_inherit=True, optimize=0)
+        if names is None:
+            names = infer_names(source.decode("utf-8", "replace"), path)
+    except BaseException as error:
+        return error
+    try:
+        trial.wait_ready()
+        install(trial, names, module.__dict__)
+    except BaseException as error:
+        # Whatever goes wrong here came over the channel.
+        if trial.fact is None:
+            trial.fact = ("bad_data", _text(error), type(error).__name__)
+        return error
+    try:
+        exec(code, module.__dict__)
+    except BaseException as error:
+        return error
+    return None
+
+
+def main():
+    path = os.path.abspath(sys.argv[1])
+    names = json.loads(sys.argv[2])["names"]
+    trial = Trial(plain.open_channel())
+
+    def end(error=None):
+        try:
+            sys.stdout.flush()
+            sys.stderr.flush()
+        except Exception:
+            pass
+        send_report(judge(trial, error, path))
+        os._exit(0)
+
+    trial.on_endless = end
+    error = run(trial, path, names)
+    end(error)
+
+
+if __name__ == "__main__":
+    main()
