@@ -1,1 +1,30 @@
-//! Placeholder.
+//! Runs ONE [`Plan`] in ONE cell and returns an [`Outcome`].
+//!
+//! Knows no language, no test, no HTTP. A *slot* is a prepared cell with a
+//! thread of its own in this process (`slot`, `native`); the pool hands
+//! plans to free slots. The WASI worker (`wasi`) is a long-lived program in
+//! a slot that nobody else uses.
+//!
+//! Three kinds of result are three types: what a program did is always an
+//! `Ok(Outcome)`; what cannot be enforced here is [`Fault::Unenforceable`];
+//! everything else that goes wrong is a [`Fault`] of ours and is never
+//! reported as the program's doing.
+
+mod capability;
+mod cell;
+mod executor;
+mod outcome;
+mod pack;
+mod plan;
+mod slot;
+mod spawn;
+mod wasi;
+mod watch;
+
+pub use assize_wire::cell::Layer;
+pub use assize_wire::plan::{Collect, CollectError};
+pub use capability::{Capabilities, Probe};
+pub use executor::{Config, Executor};
+pub use outcome::{Backend, End, Fault, Limit, Outcome, Stream, Usage, Violation};
+pub use pack::{FileSource, MAX_FILES, Pack, PackError, Sealed, plain_relative};
+pub use plan::{Module, Plan, Target};

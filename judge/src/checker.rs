@@ -68,7 +68,9 @@ impl Checker {
     pub fn check(self, want: &[u8], got: &[u8]) -> Result<(), Difference> {
         match self {
             Self::Tokens => pairwise(tokens(want), tokens(got), |w, g| w == g),
-            Self::Float(tolerance) => pairwise(tokens(want), tokens(got), |w, g| near(tolerance, w, g)),
+            Self::Float(tolerance) => {
+                pairwise(tokens(want), tokens(got), |w, g| near(tolerance, w, g))
+            }
             Self::Lines => pairwise(lines(trim_end(want)), lines(trim_end(got)), |w, g| w == g),
             Self::Exact if want == got => Ok(()),
             Self::Exact => Err(Difference::bytes(want, got)),
@@ -117,7 +119,10 @@ fn is_space(byte: u8) -> bool {
 }
 
 fn trim_end(text: &[u8]) -> &[u8] {
-    let end = text.iter().rposition(|&b| !is_space(b)).map_or(0, |at| at + 1);
+    let end = text
+        .iter()
+        .rposition(|&b| !is_space(b))
+        .map_or(0, |at| at + 1);
     &text[..end]
 }
 

@@ -57,7 +57,10 @@ mod tests {
 
     #[test]
     fn the_mean_weighs_tasks_equally() {
-        close(mean_pass_at_k(&[(10, 3), (2, 2), (4, 0)], 1), (0.3 + 1.0) / 3.0);
+        close(
+            mean_pass_at_k(&[(10, 3), (2, 2), (4, 0)], 1),
+            (0.3 + 1.0) / 3.0,
+        );
     }
 
     proptest! {

@@ -75,7 +75,10 @@ impl Scheme {
         if total == 0 || !ran.iter().all(|verdict| verdict.is_conclusive()) {
             return None;
         }
-        let passed = ran.iter().filter(|&&verdict| verdict == Verdict::Accepted).count();
+        let passed = ran
+            .iter()
+            .filter(|&&verdict| verdict == Verdict::Accepted)
+            .count();
         Some(match self {
             Self::Binary => f64::from(u8::from(passed == total)),
             Self::Fraction => passed as f64 / total as f64,
@@ -91,7 +94,9 @@ mod tests {
     use serde_json::json;
 
     fn parse(name: &str, params: Value) -> Result<Scheme, String> {
-        let Value::Object(params) = params else { panic!("params are an object") };
+        let Value::Object(params) = params else {
+            panic!("params are an object")
+        };
         Scheme::parse(name, &params).map_err(|error| error.to_string())
     }
 
@@ -104,20 +109,34 @@ mod tests {
 
     #[test]
     fn unknown_schemes_and_params_are_refused_by_field() {
-        assert!(parse("lenient", json!({})).unwrap_err().starts_with("reward.scheme: "));
-        assert!(parse("binary", json!({"power": 4})).unwrap_err().starts_with("reward.params.power: "));
+        assert!(
+            parse("lenient", json!({}))
+                .unwrap_err()
+                .starts_with("reward.scheme: ")
+        );
+        assert!(
+            parse("binary", json!({"power": 4}))
+                .unwrap_err()
+                .starts_with("reward.params.power: ")
+        );
     }
 
     #[test]
     fn binary_asks_for_every_test() {
         assert_eq!(Scheme::Binary.reward(&[Accepted, Accepted], 2), Some(1.0));
         assert_eq!(Scheme::Binary.reward(&[Accepted, Accepted], 3), Some(0.0));
-        assert_eq!(Scheme::Binary.reward(&[Accepted, WrongAnswer], 2), Some(0.0));
+        assert_eq!(
+            Scheme::Binary.reward(&[Accepted, WrongAnswer], 2),
+            Some(0.0)
+        );
     }
 
     #[test]
     fn fraction_counts_tests_that_did_not_run_as_not_passed() {
-        assert_eq!(Scheme::Fraction.reward(&[Accepted, RunTimeError], 4), Some(0.25));
+        assert_eq!(
+            Scheme::Fraction.reward(&[Accepted, RunTimeError], 4),
+            Some(0.25)
+        );
     }
 
     #[test]

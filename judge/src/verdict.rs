@@ -111,7 +111,13 @@ impl Verdict {
     /// decides. No tests, no verdict: an empty list is never acceptance.
     #[must_use]
     pub fn fold(tests: impl IntoIterator<Item = Self>) -> Option<Self> {
-        tests.into_iter().reduce(|case, test| if test.rank() > case.rank() { test } else { case })
+        tests.into_iter().reduce(|case, test| {
+            if test.rank() > case.rank() {
+                test
+            } else {
+                case
+            }
+        })
     }
 }
 
@@ -140,8 +146,14 @@ mod tests {
         let want = "accepted AC wrong_answer WA time_limit_exceeded TLE memory_limit_exceeded MLE \
                     output_limit_exceeded OLE run_time_error RTE compile_error CE \
                     security_violation SV judge_error JE flaky FL";
-        let got: Vec<_> = Verdict::ALL.iter().map(|v| format!("{v} {}", v.code())).collect();
-        assert_eq!(got.join(" "), want.split_whitespace().collect::<Vec<_>>().join(" "));
+        let got: Vec<_> = Verdict::ALL
+            .iter()
+            .map(|v| format!("{v} {}", v.code()))
+            .collect();
+        assert_eq!(
+            got.join(" "),
+            want.split_whitespace().collect::<Vec<_>>().join(" ")
+        );
         for verdict in Verdict::ALL {
             let json = serde_json::to_string(&verdict).unwrap();
             assert_eq!(json, format!("\"{verdict}\""));
@@ -152,8 +164,14 @@ mod tests {
     #[test]
     fn the_first_failure_in_test_order_decides() {
         use Verdict::*;
-        assert_eq!(Verdict::fold([Accepted, TimeLimitExceeded, WrongAnswer]), Some(TimeLimitExceeded));
-        assert_eq!(Verdict::fold([WrongAnswer, SecurityViolation, Accepted]), Some(WrongAnswer));
+        assert_eq!(
+            Verdict::fold([Accepted, TimeLimitExceeded, WrongAnswer]),
+            Some(TimeLimitExceeded)
+        );
+        assert_eq!(
+            Verdict::fold([WrongAnswer, SecurityViolation, Accepted]),
+            Some(WrongAnswer)
+        );
         assert_eq!(Verdict::fold([Accepted, Accepted]), Some(Accepted));
     }
 
@@ -161,8 +179,14 @@ mod tests {
     fn faults_and_flakiness_dominate_every_failure() {
         use Verdict::*;
         assert_eq!(Verdict::fold([WrongAnswer, Flaky, Accepted]), Some(Flaky));
-        assert_eq!(Verdict::fold([JudgeError, WrongAnswer, Flaky]), Some(JudgeError));
-        assert_eq!(Verdict::fold([Flaky, WrongAnswer, JudgeError]), Some(JudgeError));
+        assert_eq!(
+            Verdict::fold([JudgeError, WrongAnswer, Flaky]),
+            Some(JudgeError)
+        );
+        assert_eq!(
+            Verdict::fold([Flaky, WrongAnswer, JudgeError]),
+            Some(JudgeError)
+        );
     }
 
     #[test]

@@ -39,8 +39,9 @@ pub(crate) fn build(spec: &CellSpec) -> Result<Cell, SetupFailure> {
     // that the path above it stays unknown inside.
     unshare(CloneFlags::CLONE_NEWCGROUP).at(Step::Namespaces)?;
     become_root_of_the_cell()?;
-    confine::forbid_nested_namespaces()?;
     let root = mounts::build_root(spec)?;
+    // After the mounts: a detached mount counts as a namespace while it lasts.
+    confine::forbid_nested_namespaces()?;
     mounts::pivot_into(&root)?;
     sethostname(&spec.hostname).at(Step::Net)?;
     if !spec.without.contains(&Layer::Net) {

@@ -34,7 +34,7 @@ fn module(engine: &Engine, wasm: &[u8]) -> wasmtime::Result<Vec<u8>> {
     let module = Module::new(engine, wasm).context("bad module")?;
     check_size(&module)?;
     Program::new(&host::linker(engine)?, &module).context("bad module")?;
-    Ok(module.serialize()?)
+    module.serialize()
 }
 
 /// The worker's slots are of fixed size.

@@ -65,7 +65,7 @@ fn config() -> Config {
 pub(crate) fn on_demand(parallel: bool) -> wasmtime::Result<Engine> {
     let mut config = config();
     config.parallel_compilation(parallel);
-    Ok(Engine::new(&config)?)
+    Engine::new(&config)
 }
 
 /// For the worker: `slots` instances whose memory is reserved once and reset

@@ -62,16 +62,13 @@ impl Outbox {
 }
 
 fn deliver(socket: &UnixStream, reply: &WorkerReply) {
-    match (frame::send(socket, reply, &[]), reply) {
-        (Err(FrameError::TooLarge(size)), WorkerReply::Done(report)) => {
-            let report = run::fault(
-                report.id,
-                &format!("report of {size} bytes is over the frame limit"),
-            );
-            let _ = frame::send(socket, &WorkerReply::Done(Box::new(report)), &[]);
-        }
-        // The executor is gone, which the receiving half sees as well.
-        _ => {}
+    let sent = frame::send(socket, reply, &[]);
+    // Any other error means that the executor is gone, which the receiving
+    // half sees as well.
+    if let (Err(FrameError::TooLarge(size)), WorkerReply::Done(report)) = (sent, reply) {
+        let reason = format!("report of {size} bytes is over the frame limit");
+        let report = run::fault(report.id, &reason);
+        let _ = frame::send(socket, &WorkerReply::Done(Box::new(report)), &[]);
     }
 }
 

@@ -53,7 +53,7 @@ pub(crate) fn serve(guests: &Path, slots: u32) -> wasmtime::Result<ExitCode> {
         .event_interval(1)
         .build()?;
     worker.outbox.send(WorkerReply::Ready { guests: names });
-    runtime.block_on(worker.receive(&socket))?;
+    runtime.block_on(worker.receive(socket))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -87,18 +87,18 @@ struct Worker {
 }
 
 impl Worker {
-    async fn receive(&self, socket: &UnixStream) -> wasmtime::Result<()> {
-        let readable = AsyncFd::with_interest(socket, Interest::READABLE)?;
+    async fn receive(&self, socket: Arc<UnixStream>) -> wasmtime::Result<()> {
+        let readable = watch(Arc::clone(&socket))?;
         loop {
             let mut guard = readable.readable().await?;
-            match frame::recv(socket) {
+            match frame::recv(&socket) {
                 Ok((request, fds)) => self.handle(request, fds),
                 Err(FrameError::Closed) => return Ok(()),
                 Err(error) => return Err(error).context("cannot read a request"),
             }
             // Readiness comes once per arrival: keep it while more is waiting.
             // What arrives after this look announces itself again.
-            if !has_more(socket)? {
+            if !has_more(&socket)? {
                 guard.clear_ready();
             }
         }
@@ -166,6 +166,18 @@ impl Drop for Answer {
             ))));
         }
     }
+}
+
+/// Tells when `socket` has something to read, without making it non-blocking:
+/// the outbox writes to the same open socket and wants to block.
+#[expect(
+    deprecated,
+    reason = "tokio deprecates the safe constructor because `AsRawFd` alone does not promise an \
+              open descriptor; an `Arc<UnixStream>` does keep its descriptor open, and the \
+              alternatives are `unsafe` here or one more thread between a request and its run"
+)]
+fn watch(socket: Arc<UnixStream>) -> std::io::Result<AsyncFd<Arc<UnixStream>>> {
+    AsyncFd::with_interest(socket, Interest::READABLE)
 }
 
 fn has_more(socket: &UnixStream) -> std::io::Result<bool> {

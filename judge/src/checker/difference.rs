@@ -21,19 +21,31 @@ impl Difference {
             Some(bytes) => quote(bytes, MAX_QUOTE),
             None => "end of output".to_owned(),
         };
-        Self::new(format!("line {line}: want {}, got {}", side(want), side(got)))
+        Self::new(format!(
+            "line {line}: want {}, got {}",
+            side(want),
+            side(got)
+        ))
     }
 
     pub(super) fn bytes(want: &[u8], got: &[u8]) -> Self {
         let at = want.iter().zip(got).take_while(|(w, g)| w == g).count();
         let line = 1 + want[..at].iter().filter(|&&b| b == b'\n').count();
-        let side = |rest: &[u8]| if rest.is_empty() { "end of output".to_owned() } else { quote(rest, MAX_QUOTE) };
+        let side = |rest: &[u8]| {
+            if rest.is_empty() {
+                "end of output".to_owned()
+            } else {
+                quote(rest, MAX_QUOTE)
+            }
+        };
         let (want, got) = (side(&want[at..]), side(&got[at..]));
         Self::new(format!("line {line}, byte {at}: want {want}, got {got}"))
     }
 
     fn new(report: String) -> Self {
-        Self { report: report.chars().take(MAX_REPORT).collect() }
+        Self {
+            report: report.chars().take(MAX_REPORT).collect(),
+        }
     }
 }
 
@@ -48,7 +60,11 @@ impl std::error::Error for Difference {}
 /// `bytes` in quotation marks, escaped, in at most about `limit` characters.
 pub(crate) fn quote(bytes: &[u8], limit: usize) -> String {
     // No more input than can show: each byte gives at most four characters.
-    let (head, cut) = if bytes.len() > 4 * limit { (&bytes[..4 * limit], true) } else { (bytes, false) };
+    let (head, cut) = if bytes.len() > 4 * limit {
+        (&bytes[..4 * limit], true)
+    } else {
+        (bytes, false)
+    };
     let mut out = String::from("\"");
     let mut room = limit;
     let mut put = |out: &mut String, text: &str| {

@@ -11,12 +11,27 @@ fn same(checker: Checker, want: &str, got: &str) -> bool {
 
 #[test]
 fn tokens_ignore_only_whitespace() {
-    for got in ["1 2\n3", "1  2\n\n3\n", "1\t2 \r\n3 \r\n", "\n1 2 3", "1\x0b2\x0c3"] {
+    for got in [
+        "1 2\n3",
+        "1  2\n\n3\n",
+        "1\t2 \r\n3 \r\n",
+        "\n1 2 3",
+        "1\x0b2\x0c3",
+    ] {
         assert!(same(Checker::Tokens, "1 2\n3\n", got), "{got:?}");
     }
     for (want, got) in [
-        ("YES", "yes"), ("abc", "ABC"), ("1.0", "1.00"), ("5", "+5"), ("7", "007"), ("300000", "3e5"),
-        ("nan", "NaN"), ("12", "1 2"), ("1 2", "12"), ("a", "a\0"), ("a b", "a\u{a0}b"),
+        ("YES", "yes"),
+        ("abc", "ABC"),
+        ("1.0", "1.00"),
+        ("5", "+5"),
+        ("7", "007"),
+        ("300000", "3e5"),
+        ("nan", "NaN"),
+        ("12", "1 2"),
+        ("1 2", "12"),
+        ("a", "a\0"),
+        ("a b", "a\u{a0}b"),
     ] {
         assert!(!same(Checker::Tokens, want, got), "{want:?} {got:?}");
     }
@@ -25,7 +40,13 @@ fn tokens_ignore_only_whitespace() {
 #[test]
 fn a_prefix_and_extra_output_never_pass() {
     for checker in [Checker::Tokens, Checker::Exact, Checker::Lines, float()] {
-        for (want, got) in [("3\n4\n5\n", "3\n"), ("3\n", "3\n4\n5\n"), ("3\n", ""), ("", "3\n"), ("0.5 1", "0.5")] {
+        for (want, got) in [
+            ("3\n4\n5\n", "3\n"),
+            ("3\n", "3\n4\n5\n"),
+            ("3\n", ""),
+            ("", "3\n"),
+            ("0.5 1", "0.5"),
+        ] {
             assert!(!same(checker, want, got), "{checker:?} {want:?} {got:?}");
         }
         assert!(same(checker, "", ""));
@@ -36,8 +57,14 @@ fn a_prefix_and_extra_output_never_pass() {
 fn wrong_integers_are_wrong_under_every_checker() {
     for checker in [Checker::Tokens, Checker::Exact, Checker::Lines, float()] {
         for (want, got) in [
-            ("1000000007", "1000000008"), ("9007199254740993", "9007199254740992"), ("-1000000007", "-1000000008"),
-            ("1000000", "999991"), ("0.5 1000000007", "0.5 1000000008"), ("3", "3.0"), ("3", "3.0000000001"), ("7", "1e400"),
+            ("1000000007", "1000000008"),
+            ("9007199254740993", "9007199254740992"),
+            ("-1000000007", "-1000000008"),
+            ("1000000", "999991"),
+            ("0.5 1000000007", "0.5 1000000008"),
+            ("3", "3.0"),
+            ("3", "3.0000000001"),
+            ("7", "1e400"),
         ] {
             assert!(!same(checker, want, got), "{checker:?} {want:?} {got:?}");
         }
@@ -64,12 +91,25 @@ fn lines_ignore_only_what_trails() {
 #[test]
 fn float_takes_absolute_or_relative_nearness() {
     for (want, got) in [
-        ("0.5", "0.5000001"), ("1000000.0", "1000000.9"), ("0.0", "1e-7"), ("1.0", "1"), ("3.0", "+3"), (".5", "0.5"),
-        ("1e3", "1000"), ("1e20", "100000000000000000000"), ("x 0.5", "x 0.5"), ("0.1 0.2", "0.1\n0.2"),
+        ("0.5", "0.5000001"),
+        ("1000000.0", "1000000.9"),
+        ("0.0", "1e-7"),
+        ("1.0", "1"),
+        ("3.0", "+3"),
+        (".5", "0.5"),
+        ("1e3", "1000"),
+        ("1e20", "100000000000000000000"),
+        ("x 0.5", "x 0.5"),
+        ("0.1 0.2", "0.1\n0.2"),
     ] {
         assert!(same(float(), want, got), "{want:?} {got:?}");
     }
-    for (want, got) in [("0.5", "0.50001"), ("0.0", "1e-5"), ("1e20", "1.00001e20"), ("x", "y")] {
+    for (want, got) in [
+        ("0.5", "0.50001"),
+        ("0.0", "1e-5"),
+        ("1e20", "1.00001e20"),
+        ("x", "y"),
+    ] {
         assert!(!same(float(), want, got), "{want:?} {got:?}");
     }
 }
@@ -77,8 +117,24 @@ fn float_takes_absolute_or_relative_nearness() {
 #[test]
 fn float_takes_no_strange_numbers() {
     for got in [
-        "nan", "NaN", "inf", "-inf", "infinity", "1e9999", "0x1", "1_0.0", "1.0.0", "1e", "e1", ".", "", "--1.0", "1.0f",
-        "1,0", "\u{0661}.0", "1.0\0",
+        "nan",
+        "NaN",
+        "inf",
+        "-inf",
+        "infinity",
+        "1e9999",
+        "0x1",
+        "1_0.0",
+        "1.0.0",
+        "1e",
+        "e1",
+        ".",
+        "",
+        "--1.0",
+        "1.0f",
+        "1,0",
+        "\u{0661}.0",
+        "1.0\0",
     ] {
         assert!(!same(float(), "1.0", got), "{got:?}");
         let huge = Checker::Float(Tolerance::new(1e300, 1e300).unwrap());
@@ -114,15 +170,35 @@ fn outputs_that_are_not_text_are_compared_as_bytes() {
 
 #[test]
 fn the_first_difference_is_named_escaped_and_bounded() {
-    let report = |want: &[u8], got: &[u8]| Checker::Tokens.check(want, got).unwrap_err().to_string();
-    assert_eq!(report(b"1\n2\n3", b"1\n2\n4"), r#"line 3: want "3", got "4""#);
-    assert_eq!(report(b"1\n2", b"1\n"), r#"line 2: want "2", got end of output"#);
-    assert_eq!(report(b"1", b"1 x\x1b[2J\xff"), r#"line 1: want end of output, got "x\u{1b}[2J\xff""#);
-    for bytes in [vec![b'x'; 100_000], vec![0xff; 100_000], "\u{202e}".repeat(9999).into_bytes()] {
+    let report =
+        |want: &[u8], got: &[u8]| Checker::Tokens.check(want, got).unwrap_err().to_string();
+    assert_eq!(
+        report(b"1\n2\n3", b"1\n2\n4"),
+        r#"line 3: want "3", got "4""#
+    );
+    assert_eq!(
+        report(b"1\n2", b"1\n"),
+        r#"line 2: want "2", got end of output"#
+    );
+    assert_eq!(
+        report(b"1", b"1 x\x1b[2J\xff"),
+        r#"line 1: want end of output, got "x\u{1b}[2J\xff""#
+    );
+    for bytes in [
+        vec![b'x'; 100_000],
+        vec![0xff; 100_000],
+        "\u{202e}".repeat(9999).into_bytes(),
+    ] {
         let text = report(&bytes, b"y");
-        assert!(text.chars().count() <= 200 && text.ends_with(r#"…", got "y""#), "{text}");
+        assert!(
+            text.chars().count() <= 200 && text.ends_with(r#"…", got "y""#),
+            "{text}"
+        );
     }
-    let exact = Checker::Exact.check(b"a\nbc", b"a\nbd\n").unwrap_err().to_string();
+    let exact = Checker::Exact
+        .check(b"a\nbc", b"a\nbd\n")
+        .unwrap_err()
+        .to_string();
     assert_eq!(exact, r#"line 2, byte 3: want "c", got "d\n""#);
 }
 

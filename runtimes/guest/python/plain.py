@@ -51,6 +51,10 @@ class NotPlain(Exception):
     """A value that has no plain form: too deep, too large, or live."""
 
 
+class Live(NotPlain):
+    """A value that is no data at all: a function, an instance, a subclass."""
+
+
 class BadData(Exception):
     """A frame that no honest peer sends."""
 
@@ -126,7 +130,9 @@ class _Encoder:
         if found is not None:
             return found(self, x, depth + 1)
         if self.strict:
-            raise NotPlain(f"a {clip(name, 100)} is not plain data")
+            # An Opaque came from the other side: not this side's live object.
+            refusal = NotPlain if kind is Opaque else Live
+            raise refusal(f"a {clip(name, 100)} is not plain data")
         # A subclass: read the built-in value beneath it, through the
         # built-in's own methods, so that overridden ones have no say.
         for base in kind.__mro__[1:]:

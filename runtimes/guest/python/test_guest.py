@@ -401,6 +401,13 @@ class Hostile(unittest.TestCase):
         result = trial("import itertools\ndef f(): return itertools.count()", "f()")
         self.assertEqual((result.outcome, result.report["type"]), ("candidate_raised", "NotPlain"))
 
+    def test_a_candidate_cannot_make_a_script_unsupported(self):
+        deep = "def f(x):\n r = 1\n for _ in range(199): r = [r]\n return r"
+        for program, script in (("def f(x): return object()", "f(f(1))"), (deep, "f([[f(1)]])"),
+                                ("def f(x): return 'x' * 15_000_000", "f(f(1) * 2)")):
+            with self.subTest(program=program):
+                self.assertEqual(trial(program, script).outcome, "candidate_raised")
+
     def test_results_with_objects_are_counted(self):
         result = trial("class S: pass\ndef f(): return S()", "f().push(1)")
         self.assertEqual((result.outcome, result.report["opaque"]), ("raised", 1))

@@ -24,7 +24,8 @@ One report leaves, as JSON on descriptor 4 (or `_assize.report`):
 
 `broken` is the author's fault: the script failed before the candidate had any
 say. `unsupported` is the script's nature: it passes live objects of its own.
-Neither can be brought about by a candidate.
+Neither can be brought about by a candidate. `calls` 0 with `passed` means that
+the script never asked: whether that is a pass is for the reader to decide.
 """
 
 import builtins
@@ -158,7 +159,7 @@ class Trial:
         try:
             data = plain.dumps({verb: {"id": self.sent, **request}})
         except plain.NotPlain as reason:
-            self.stop("unsupported", str(reason), Unsupported)
+            self.refuse(request["name"], reason)
         try:
             self.channel.send(data)
         except OSError:
@@ -177,14 +178,12 @@ class Trial:
             sent_args = [plain.encode(x, strict=True) for x in args]
             sent_kwargs = [[plain.clip(k, 200), plain.encode(v, strict=True)] for k, v in kwargs.items()]
         except plain.NotPlain as reason:
-            self.stop("unsupported", f"an argument of {name}: {reason}", Unsupported)
+            self.refuse(name, reason)
         answer = self.ask("call", name=name, args=sent_args, kwargs=sent_kwargs)
         if answer == {"missing": True}:
             self.missing(name)
         if len(answer) == 1 and type(answer.get("not_plain")) is str:
-            error = NotPlainResult(plain.clip(answer["not_plain"], MAX_MESSAGE))
-            error.candidate_type = "NotPlain"
-            raise error
+            self.not_plain(answer["not_plain"])
         live = {**dict(enumerate(args)), **kwargs}
         try:
             self.apply(live, answer.pop("args", []))
@@ -204,6 +203,24 @@ class Trial:
             return live[same]
         except plain.BadData as reason:
             self.nonsense(reason)
+
+    def refuse(self, name, reason):
+        """An argument cannot travel. Whose doing is it?
+
+        Only the script makes live objects: that is `unsupported`. But values
+        the candidate returned may be opaque, or so deep or large that a script
+        which passes them on exceeds a bound. Called unsupported, that would be
+        a way for a candidate to choose how it is judged.
+        """
+        message = f"an argument of {name}: {reason}"
+        if isinstance(reason, plain.Live) or not self.given:
+            self.stop("unsupported", message, Unsupported)
+        self.not_plain(message)
+
+    def not_plain(self, reason):
+        error = NotPlainResult(plain.clip(reason, MAX_MESSAGE))
+        error.candidate_type = "NotPlain"
+        raise error
 
     def apply(self, live, changes):
         """Repeats on our arguments what the call did to its copies."""

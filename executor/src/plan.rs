@@ -1,0 +1,77 @@
+//! What to run.
+
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use assize_policies::{Limits, Profile};
+use assize_wire::plan::Collect;
+
+use crate::pack::{Pack, Sealed};
+
+/// Everything one run needs. Paths are paths inside the cell; the working
+/// directory is `/work`.
+#[derive(Debug)]
+pub struct Plan {
+    /// Program and arguments. Natively `argv[0]` is an absolute path.
+    pub argv: Vec<String>,
+    /// The whole environment.
+    pub env: Vec<(String, String)>,
+    /// Files under `/work`.
+    pub files: Option<Pack>,
+    /// Standard input; none is empty.
+    pub stdin: Option<Sealed>,
+    /// A stream socket to another cell or to the judge: descriptor 3
+    /// natively, the `assize.channel_*` functions in wasm.
+    pub channel: Option<OwnedFd>,
+    /// Most bytes of the report that trusted code in the cell may write on
+    /// descriptor 4 (`assize.report`); 0 for none.
+    pub report_bytes: u64,
+    /// Files to hand back.
+    pub collect: Vec<Collect>,
+    /// Limits, already within what the policy grants.
+    pub limits: Limits,
+    /// What the program may do.
+    pub policy: Arc<Profile>,
+    /// Where it runs.
+    pub target: Target,
+}
+
+/// Where a program runs.
+#[derive(Debug, Clone)]
+pub enum Target {
+    /// In a native cell.
+    Native,
+    /// In the WASI worker.
+    Wasi(Module),
+}
+
+/// What the WASI worker runs.
+#[derive(Debug, Clone)]
+pub enum Module {
+    /// An installed guest, by name.
+    Guest(String),
+    /// A module compiled for this run.
+    Compiled(Sealed),
+}
+
+impl Plan {
+    /// The same plan once more, for another attempt. None when it holds a
+    /// channel: the peer has seen this attempt, so both must start anew.
+    pub(crate) fn again(&self) -> Option<Self> {
+        if self.channel.is_some() {
+            return None;
+        }
+        Some(Self {
+            argv: self.argv.clone(),
+            env: self.env.clone(),
+            files: self.files.clone(),
+            stdin: self.stdin.clone(),
+            channel: None,
+            report_bytes: self.report_bytes,
+            collect: self.collect.clone(),
+            limits: self.limits,
+            policy: Arc::clone(&self.policy),
+            target: self.target.clone(),
+        })
+    }
+}

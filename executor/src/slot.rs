@@ -1,0 +1,429 @@
+//! A slot: one native cell and its cgroup, serving runs one after another.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Read;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use assize_cgroup::{Backend as Cgroups, Ceilings, CgroupError, Group};
+use assize_policies::Limits;
+use assize_wire::cell::Layer;
+use assize_wire::frame;
+use assize_wire::plan as wire;
+use assize_wire::plan::{CollectError, JailEvent, Order, RunReport};
+
+use crate::cell::Blueprint;
+use crate::outcome::{Backend, End, Fault, Limit, Outcome, Stream, Usage, Violation};
+use crate::plan::Plan;
+use crate::spawn::{Jail, host};
+use crate::watch::{Capture, Watched, watch};
+
+/// Runs after which a slot is replaced even when all went well.
+const RUNS_PER_CELL: u32 = 2000;
+
+/// What a slot is made of, and how to make it again.
+pub(crate) struct Slot {
+    maker: Arc<Maker>,
+    number: u32,
+    live: Option<Live>,
+}
+
+/// How slots of this process are made.
+pub(crate) struct Maker {
+    /// The jail binary.
+    pub(crate) jail: PathBuf,
+    /// What cells look like.
+    pub(crate) blueprint: Blueprint,
+    /// Where groups come from.
+    pub(crate) cgroups: Box<dyn Cgroups>,
+}
+
+struct Live {
+    jail: Jail,
+    group: Box<dyn Group>,
+    enforced: Arc<[String]>,
+    runs: u32,
+    /// The last run's `Idle` has not been read yet.
+    busy: bool,
+}
+
+impl Slot {
+    /// A slot that is built when it is first needed.
+    pub(crate) fn new(maker: Arc<Maker>, number: u32) -> Self {
+        Self {
+            maker,
+            number,
+            live: None,
+        }
+    }
+
+    /// Builds the cell now, off anybody's path.
+    pub(crate) fn prepare(&mut self) -> Result<(), Fault> {
+        self.live().map(drop)
+    }
+
+    fn live(&mut self) -> Result<&mut Live, Fault> {
+        if self.live.is_none() {
+            let mut group = self
+                .maker
+                .cgroups
+                .create(&format!("slot-{}", self.number))
+                .map_err(cgroup)?;
+            let cell = self.maker.blueprint.cell(self.number, group.as_ref());
+            let jail = match Jail::start(&self.maker.jail, &cell) {
+                Ok(jail) => jail,
+                Err(fault) => {
+                    group.remove();
+                    return Err(fault);
+                }
+            };
+            let enforced = enforced(&self.maker.blueprint, &jail);
+            self.live = Some(Live {
+                jail,
+                group,
+                enforced,
+                runs: 0,
+                busy: false,
+            });
+        }
+        self.live.as_mut().ok_or(Fault::ShuttingDown)
+    }
+
+    /// Ends the cell; the next run gets a new one.
+    pub(crate) fn retire(&mut self) {
+        if let Some(Live {
+            jail, mut group, ..
+        }) = self.live.take()
+        {
+            jail.end(group.as_mut());
+        }
+    }
+
+    /// Runs one plan. After an `Err` the cell is gone.
+    pub(crate) fn run(
+        &mut self,
+        plan: Plan,
+        abandoned: &dyn Fn() -> bool,
+    ) -> Result<Outcome, Fault> {
+        self.settle();
+        let result = self.live().and_then(|live| live.run(plan, abandoned));
+        match &result {
+            Err(_) => self.retire(),
+            Ok(_) => {
+                if self.live.as_ref().is_some_and(|l| l.runs >= RUNS_PER_CELL) {
+                    self.retire();
+                }
+            }
+        }
+        result
+    }
+
+    /// Waits for the cell to be clean after its last run. A cell that cannot
+    /// clean itself is replaced. Called off the path of a run where possible.
+    pub(crate) fn settle(&mut self) {
+        let Some(live) = &mut self.live else { return };
+        if live.busy && live.settle().is_err() {
+            tracing::warn!(
+                slot = self.number,
+                "a cell was not clean after its run; replaced"
+            );
+            self.retire();
+        }
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.retire();
+    }
+}
+
+impl Live {
+    fn run(&mut self, plan: Plan, abandoned: &dyn Fn() -> bool) -> Result<Outcome, Fault> {
+        let limits = plan.limits;
+        let (stdout, out) = Capture::new(limits.stdout_bytes)?;
+        let (stderr, err) = Capture::new(limits.stderr_bytes)?;
+        let mut captures = vec![stdout, stderr];
+        let mut fds: Vec<OwnedFd> = Vec::with_capacity(6);
+        if let Some(pack) = &plan.files {
+            fds.push(pack.sealed.open().map_err(host)?);
+        }
+        fds.push(match &plan.stdin {
+            Some(sealed) => sealed.open().map_err(host)?,
+            None => File::open("/dev/null").map_err(host)?.into(),
+        });
+        fds.extend([out, err]);
+        let mut extra_fds = Vec::new();
+        let order = wire_plan(&plan);
+        if let Some(channel) = plan.channel {
+            fds.push(channel);
+            extra_fds.push(3);
+        }
+        if plan.report_bytes > 0 {
+            let (report, theirs) = Capture::new(plan.report_bytes)?;
+            captures.push(report);
+            fds.push(theirs);
+            extra_fds.push(4);
+        }
+        let ceilings = Ceilings {
+            memory_bytes: limits.memory_bytes,
+            processes: limits.processes,
+        };
+        self.group.arm(ceilings).map_err(cgroup)?;
+        let order = Order::Run(Box::new(wire::Plan { extra_fds, ..order }));
+        let borrowed: Vec<_> = fds.iter().map(AsFd::as_fd).collect();
+        frame::send(&self.jail.socket, &order, &borrowed)
+            .map_err(|e| Fault::CellLost(e.to_string()))?;
+        // Our copies of the write ends must go, or no stream would ever end.
+        drop(fds);
+        let group = self.group.as_ref();
+        let watched = watch(&self.jail.socket, group, &limits, &mut captures, abandoned);
+        self.runs += 1;
+        self.busy = true;
+        self.conclude(watched, captures, &limits, &plan.collect)
+    }
+
+    fn conclude(
+        &mut self,
+        watched: Watched,
+        captures: Vec<Capture>,
+        limits: &Limits,
+        collect: &[wire::Collect],
+    ) -> Result<Outcome, Fault> {
+        let used = self.group.usage().map_err(cgroup)?;
+        let mut streams = captures.into_iter().map(Capture::finish);
+        let mut next = || streams.next().unwrap_or_default();
+        let (stdout, stderr, report_stream) = (next(), next(), next());
+        let (report, files) = match watched.report {
+            Ok(received) => received,
+            // The kernel chose the init: the group was out of memory, which is
+            // the program's doing, however the cell ended.
+            Err(_) if used.oom_kills > 0 => {
+                let end = wire::End::Signaled(nix::libc::SIGKILL);
+                (
+                    RunReport {
+                        end,
+                        collected: Vec::new(),
+                        leftovers: 0,
+                    },
+                    Vec::new(),
+                )
+            }
+            Err(fault) => return Err(fault),
+        };
+        if watched.abandoned {
+            return Err(Fault::ShuttingDown);
+        }
+        let mut violations = Vec::new();
+        if used.forks_refused > 0 {
+            let (name, count) = ("fork".to_owned(), used.forks_refused);
+            violations.push(Violation {
+                kind: "processes",
+                name,
+                count,
+            });
+        }
+        let over_output = stdout.total > limits.stdout_bytes;
+        let limit = if used.oom_kills > 0 {
+            Some(Limit::Memory)
+        } else if over_output {
+            Some(Limit::Output)
+        } else if used.cpu.as_millis() >= u128::from(limits.cpu_ms) {
+            Some(Limit::Cpu)
+        } else {
+            watched.limit
+        };
+        let end = end(report.end, limit, &mut violations)?;
+        Ok(Outcome {
+            end,
+            stdout,
+            stderr,
+            report: report_stream,
+            files: read_files(collect, report.collected, files),
+            usage: Usage {
+                cpu: used.cpu,
+                wall: watched.wall,
+                memory_peak: used.memory_peak,
+                processes_peak: used.processes_peak,
+            },
+            backend: Backend::Native,
+            enforced: Arc::clone(&self.enforced),
+            violations,
+            attempts: 1,
+        })
+    }
+
+    fn settle(&mut self) -> Result<(), Fault> {
+        let lost = |e: frame::FrameError| Fault::CellLost(e.to_string());
+        match frame::recv::<JailEvent>(&self.jail.socket).map_err(lost)?.0 {
+            JailEvent::Idle => self.busy = false,
+            JailEvent::Done(_) => return Err(Fault::CellLost("out of turn".into())),
+        }
+        self.group.rest().map_err(cgroup)
+    }
+}
+
+/// What a wait status and the limits mean together.
+fn end(end: wire::End, limit: Option<Limit>, seen: &mut Vec<Violation>) -> Result<End, Fault> {
+    Ok(match (end, limit) {
+        // Out of memory while its own files were laid out is its own doing.
+        (wire::End::NotStarted(_), Some(Limit::Memory)) => End::Limit(Limit::Memory),
+        (wire::End::NotStarted(failed), _) => return Err(not_started(failed)),
+        (_, Some(limit)) => End::Limit(limit),
+        (wire::End::Signaled(nix::libc::SIGXCPU), None) => End::Limit(Limit::Cpu),
+        (wire::End::Signaled(nix::libc::SIGSYS), None) => {
+            let name = "foreign architecture or x32".to_owned();
+            seen.push(Violation {
+                kind: "syscall",
+                name,
+                count: 1,
+            });
+            End::Violation
+        }
+        (wire::End::Exited(status), None) => End::Exited(status),
+        (wire::End::Signaled(signal), None) => End::Signaled(signal),
+    })
+}
+
+fn not_started(failed: assize_wire::cell::SetupFailure) -> Fault {
+    Fault::NotStarted(failed.to_string())
+}
+
+fn wire_plan(plan: &Plan) -> wire::Plan {
+    let bytes = |s: &String| s.clone().into_bytes();
+    wire::Plan {
+        argv: plan.argv.iter().map(bytes).collect(),
+        env: plan
+            .env
+            .iter()
+            .map(|(k, v)| format!("{k}={v}").into_bytes())
+            .collect(),
+        files: plan
+            .files
+            .as_ref()
+            .map(|p| p.entries.to_vec())
+            .unwrap_or_default(),
+        extra_fds: Vec::new(),
+        disk_bytes: plan.limits.disk_bytes,
+        inodes: plan.limits.files,
+        rlimits: rlimits(&plan.limits),
+        collect: plan.collect.clone(),
+        filter: plan.policy.filter.clone(),
+        read_only: plan.policy.files.read_only.clone(),
+        read_write: plan.policy.files.read_write.clone(),
+    }
+}
+
+/// Second lines behind the cgroup, and the limits only an rlimit can set.
+fn rlimits(limits: &Limits) -> Vec<(u32, u64)> {
+    use nix::libc::{
+        RLIMIT_CORE, RLIMIT_CPU, RLIMIT_MEMLOCK, RLIMIT_MSGQUEUE, RLIMIT_NICE, RLIMIT_NOFILE,
+        RLIMIT_RTPRIO, RLIMIT_SIGPENDING, RLIMIT_STACK,
+    };
+    // Per process and in whole seconds, so a second above the limit that the
+    // cgroup decides.
+    let cpu_seconds = limits.cpu_ms.div_ceil(1000).saturating_add(1);
+    vec![
+        (RLIMIT_CPU, cpu_seconds),
+        // Deep recursion is legal as far as memory goes; the kernel reserves
+        // none of it up front.
+        (RLIMIT_STACK, limits.memory_bytes.min(1 << 30)),
+        (RLIMIT_CORE, 0),
+        (RLIMIT_NOFILE, 1024),
+        (RLIMIT_MEMLOCK, 0),
+        (RLIMIT_SIGPENDING, 1024),
+        (RLIMIT_MSGQUEUE, 819_200),
+        (RLIMIT_NICE, 0),
+        (RLIMIT_RTPRIO, 0),
+    ]
+}
+
+fn read_files(
+    wanted: &[wire::Collect],
+    collected: Vec<Result<u64, CollectError>>,
+    files: Vec<OwnedFd>,
+) -> BTreeMap<String, Result<Vec<u8>, CollectError>> {
+    let mut files = files.into_iter();
+    let read = |(want, found): (&wire::Collect, Result<u64, CollectError>)| {
+        let data = found.and_then(|_| {
+            let file = File::from(files.next().ok_or(CollectError::Missing)?);
+            let mut data = Vec::new();
+            // The size was checked inside; what we read is bounded again here.
+            let mut bounded = file.take(want.max_bytes.saturating_add(1));
+            bounded
+                .read_to_end(&mut data)
+                .map_err(|_| CollectError::Irregular)?;
+            let fits = data.len() as u64 <= want.max_bytes;
+            if fits {
+                Ok(data)
+            } else {
+                Err(CollectError::TooLarge)
+            }
+        });
+        (want.path.clone(), data)
+    };
+    wanted.iter().zip(collected).map(read).collect()
+}
+
+/// Names of what holds a run in this cell.
+fn enforced(blueprint: &Blueprint, jail: &Jail) -> Arc<[String]> {
+    let mut names = vec![
+        "namespaces.user",
+        "namespaces.pid",
+        "namespaces.mount",
+        "namespaces.uts",
+        "namespaces.cgroup",
+        "cgroup.memory",
+        "cgroup.pids",
+        "cgroup.cpu",
+        "rlimits",
+        "capabilities",
+        "no_new_privs",
+    ];
+    let layers = [
+        (Layer::Net, "namespaces.net"),
+        (Layer::FreshIpc, "namespaces.ipc"),
+        (Layer::ReadOnly, "read_only_root"),
+        (Layer::FreshTmp, "fresh_scratch"),
+        (Layer::ProgramUid, "program_uid"),
+        (Layer::Seccomp, "seccomp"),
+    ];
+    names.extend(
+        layers
+            .into_iter()
+            .filter(|(l, _)| blueprint.has(*l))
+            .map(|(_, n)| n),
+    );
+    if jail.landlock_abi > 0 && blueprint.has(Layer::Landlock) {
+        names.push("landlock");
+    }
+    names.into_iter().map(str::to_owned).collect()
+}
+
+fn cgroup(error: CgroupError) -> Fault {
+    match error {
+        CgroupError::Unenforceable { limit, reason } => Fault::Unenforceable { limit, reason },
+        // The kernel said no to a value: the host cannot hold this limit.
+        CgroupError::ReadBack { ref path, .. } => {
+            let file = path.to_string_lossy();
+            let limit = if file.contains("pids") {
+                "processes"
+            } else {
+                "memory_bytes"
+            };
+            Fault::Unenforceable {
+                limit,
+                reason: error.to_string(),
+            }
+        }
+        CgroupError::Io { path, source } => Fault::Host(format!("{}: {source}", path.display())),
+    }
+}
+
+impl From<Stream> for Vec<u8> {
+    fn from(stream: Stream) -> Self {
+        stream.data
+    }
+}

@@ -1,0 +1,447 @@
+//! The WASI workers: wasmtime processes, each in a native cell of its own,
+//! each serving many runs at once over one socket.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs::File;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use assize_cgroup::{Ceilings, Group};
+use assize_policies::Profile;
+use assize_wire::frame;
+use assize_wire::plan as wire;
+use assize_wire::worker::{
+    Captured, ModuleRef, SOCKET_FD, WasiEnd, WasiLimits, WasiPlan, WasiReport, WorkerReply,
+    WorkerRequest,
+};
+use tokio::sync::oneshot;
+
+use crate::outcome::{Backend, End, Fault, Limit, Outcome, Stream, Usage};
+use crate::plan::{Module, Plan, Target};
+use crate::slot::Maker;
+use crate::spawn::{Jail, host};
+
+/// Where cells find the worker's binary.
+pub(crate) const BINARY: &str = "/assize/bin/assize-wasm";
+/// Where cells find the guests.
+pub(crate) const GUESTS: &str = "/assize/guests";
+
+/// Slot numbers of workers start here, clear of native slots'.
+const FIRST_SLOT: u32 = 400;
+
+/// How much longer than its wall limit a run may keep us waiting before the
+/// worker itself is taken for stuck and replaced.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What holds a run in the worker, beside what holds the worker.
+const ENFORCED: [&str; 8] = [
+    "wasm.memory",
+    "wasm.cpu",
+    "wasm.wall",
+    "wasm.output",
+    "wasm.no_network",
+    "wasm.no_processes",
+    "wasm.read_only_files",
+    "wasm.worker_in_native_cell",
+];
+
+/// All workers of this process.
+pub(crate) struct Workers {
+    workers: Vec<Arc<Worker>>,
+    managers: Mutex<Vec<JoinHandle<()>>>,
+    stopping: Arc<AtomicBool>,
+    next_id: AtomicU64,
+    enforced: Arc<[String]>,
+}
+
+#[derive(Default)]
+struct Worker {
+    link: Mutex<Option<Arc<Link>>>,
+    guests: Mutex<Vec<String>>,
+    load: AtomicUsize,
+}
+
+/// A connection to a live worker.
+struct Link {
+    socket: UnixStream,
+    sending: Mutex<()>,
+    pending: Mutex<HashMap<u64, oneshot::Sender<WasiReport>>>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Workers {
+    /// Starts `count` workers and waits for the first of each to be ready.
+    pub(crate) fn start(maker: &Arc<Maker>, count: u32) -> Result<Self, Fault> {
+        let profile = Profile::shipped()
+            .map_err(|e| Fault::Host(e.to_string()))?
+            .into_iter()
+            .find(|p| p.name == "worker")
+            .map(Arc::new)
+            .ok_or_else(|| Fault::Host("the worker profile is missing".into()))?;
+        let stopping = Arc::new(AtomicBool::new(false));
+        let mut workers = Vec::new();
+        let mut managers = Vec::new();
+        for number in 0..count {
+            let worker = Arc::new(Worker::default());
+            let home = Home {
+                maker: Arc::clone(maker),
+                number: FIRST_SLOT + number,
+                profile: Arc::clone(&profile),
+            };
+            // The first start is ours to report; later ones are retried.
+            let running = home.start()?;
+            let (w, s) = (Arc::clone(&worker), Arc::clone(&stopping));
+            workers.push(worker);
+            let manage = move || manage(&home, running, &w, &s);
+            let thread = std::thread::Builder::new()
+                .name("wasi".into())
+                .spawn(manage);
+            managers.push(thread.map_err(host)?);
+        }
+        Ok(Self {
+            workers,
+            managers: Mutex::new(managers),
+            stopping,
+            next_id: AtomicU64::new(1),
+            enforced: ENFORCED.map(str::to_owned).into_iter().collect(),
+        })
+    }
+
+    /// Names of the installed guests.
+    pub(crate) fn guests(&self) -> Vec<String> {
+        self.workers
+            .first()
+            .map(|w| lock(&w.guests).clone())
+            .unwrap_or_default()
+    }
+
+    /// Runs one plan on the least loaded worker.
+    pub(crate) async fn run(&self, plan: Plan) -> Result<Outcome, Fault> {
+        let worker = self
+            .workers
+            .iter()
+            .min_by_key(|w| w.load.load(Ordering::Relaxed))
+            .ok_or(Fault::NoBackend("wasi"))?;
+        worker.load.fetch_add(1, Ordering::Relaxed);
+        let result = self.run_on(worker, plan).await;
+        worker.load.fetch_sub(1, Ordering::Relaxed);
+        result
+    }
+
+    async fn run_on(&self, worker: &Worker, plan: Plan) -> Result<Outcome, Fault> {
+        let link = self.link(worker).await?;
+        let id = self.next_id.fetch_add(1, Ordering::Relaxed);
+        let patience = Duration::from_millis(plan.limits.wall_ms).saturating_add(PATIENCE);
+        let (request, fds) = wire_plan(id, plan)?;
+        let (sender, answer) = oneshot::channel();
+        lock(&link.pending).insert(id, sender);
+        let guard = CancelOnDrop { link: &link, id };
+        link.send(&request, &fds)?;
+        drop(fds);
+        let report = match tokio::time::timeout(patience, answer).await {
+            Ok(Ok(report)) => report,
+            Ok(Err(_)) => return Err(Fault::CellLost("the wasm worker died".into())),
+            Err(_) => {
+                link.hang_up();
+                return Err(Fault::CellLost("the wasm worker did not answer".into()));
+            }
+        };
+        std::mem::forget(guard);
+        outcome(report, &self.enforced)
+    }
+
+    /// The live connection, waiting a moment for a worker that is restarting.
+    async fn link(&self, worker: &Worker) -> Result<Arc<Link>, Fault> {
+        for _ in 0..500 {
+            if self.stopping.load(Ordering::Relaxed) {
+                return Err(Fault::ShuttingDown);
+            }
+            if let Some(link) = lock(&worker.link).clone() {
+                return Ok(link);
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        Err(Fault::CellLost("no wasm worker came up".into()))
+    }
+
+    /// Ends all workers and waits for them.
+    pub(crate) fn shutdown(&self) {
+        self.stopping.store(true, Ordering::Relaxed);
+        for worker in &self.workers {
+            if let Some(link) = lock(&worker.link).take() {
+                link.hang_up();
+            }
+        }
+        for manager in std::mem::take(&mut *lock(&self.managers)) {
+            let _ = manager.join();
+        }
+    }
+}
+
+impl Link {
+    fn send(&self, request: &WorkerRequest, fds: &[OwnedFd]) -> Result<(), Fault> {
+        let borrowed: Vec<_> = fds.iter().map(AsFd::as_fd).collect();
+        let _turn = lock(&self.sending);
+        frame::send(&self.socket, request, &borrowed).map_err(|e| Fault::CellLost(e.to_string()))
+    }
+
+    /// Makes both sides read end-of-file; the manager then replaces the worker.
+    fn hang_up(&self) {
+        let _ = self.socket.shutdown(std::net::Shutdown::Both);
+    }
+}
+
+/// Tells the worker when a caller leaves.
+struct CancelOnDrop<'a> {
+    link: &'a Link,
+    id: u64,
+}
+
+impl Drop for CancelOnDrop<'_> {
+    fn drop(&mut self) {
+        lock(&self.link.pending).remove(&self.id);
+        let _ = self.link.send(&WorkerRequest::Cancel { id: self.id }, &[]);
+    }
+}
+
+/// How one worker is started.
+struct Home {
+    maker: Arc<Maker>,
+    number: u32,
+    profile: Arc<Profile>,
+}
+
+/// A started worker that has said what guests it has.
+struct Running {
+    jail: Jail,
+    group: Box<dyn Group>,
+    socket: UnixStream,
+    guests: Vec<String>,
+}
+
+impl Home {
+    fn start(&self) -> Result<Running, Fault> {
+        let io = |e: assize_cgroup::CgroupError| Fault::Host(e.to_string());
+        let mut group = self
+            .maker
+            .cgroups
+            .create(&format!("wasi-{}", self.number))
+            .map_err(io)?;
+        let cell = self.maker.blueprint.cell(self.number, group.as_ref());
+        let jail = match Jail::start(&self.maker.jail, &cell) {
+            Ok(jail) => jail,
+            Err(fault) => {
+                group.remove();
+                return Err(fault);
+            }
+        };
+        match self.launch(&jail, group.as_mut()) {
+            Ok((socket, guests)) => Ok(Running {
+                jail,
+                group,
+                socket,
+                guests,
+            }),
+            Err(fault) => {
+                jail.end(group.as_mut());
+                Err(fault)
+            }
+        }
+    }
+
+    fn launch(
+        &self,
+        jail: &Jail,
+        group: &mut dyn Group,
+    ) -> Result<(UnixStream, Vec<String>), Fault> {
+        let limits = self.profile.limits;
+        let (memory_bytes, processes) = (limits.memory_bytes, limits.processes);
+        group
+            .arm(Ceilings {
+                memory_bytes,
+                processes,
+            })
+            .map_err(|e| Fault::Host(e.to_string()))?;
+        let (ours, theirs) = UnixStream::pair().map_err(host)?;
+        let null = || {
+            File::options()
+                .read(true)
+                .write(true)
+                .open("/dev/null")
+                .map_err(host)
+        };
+        let stderr =
+            rustix::io::fcntl_dupfd_cloexec(std::io::stderr(), 3).map_err(|e| host(e.into()))?;
+        let fds = [
+            null()?.into(),
+            null()?.into(),
+            stderr,
+            OwnedFd::from(theirs),
+        ];
+        let argv = [BINARY, "worker", "--guests", GUESTS];
+        let order = wire::Order::Run(Box::new(wire::Plan {
+            argv: argv.map(|a| a.as_bytes().to_vec()).to_vec(),
+            env: vec![b"TMPDIR=/tmp".to_vec(), b"PATH=/usr/bin:/bin".to_vec()],
+            files: Vec::new(),
+            extra_fds: vec![SOCKET_FD],
+            disk_bytes: limits.disk_bytes,
+            inodes: limits.files,
+            rlimits: vec![
+                (nix::libc::RLIMIT_CORE, 0),
+                (nix::libc::RLIMIT_NOFILE, 4096),
+                (nix::libc::RLIMIT_MEMLOCK, 0),
+            ],
+            collect: Vec::new(),
+            filter: self.profile.filter.clone(),
+            read_only: self.profile.files.read_only.clone(),
+            read_write: self.profile.files.read_write.clone(),
+        }));
+        let borrowed: Vec<_> = fds.iter().map(AsFd::as_fd).collect();
+        let lost = |e: frame::FrameError| Fault::CellNotBuilt(format!("wasm worker: {e}"));
+        frame::send(&jail.socket, &order, &borrowed).map_err(lost)?;
+        drop(fds);
+        ours.set_read_timeout(Some(Duration::from_secs(60)))
+            .map_err(host)?;
+        let (reply, _) = frame::recv::<WorkerReply>(&ours).map_err(lost)?;
+        ours.set_read_timeout(None).map_err(host)?;
+        match reply {
+            WorkerReply::Ready { guests } => Ok((ours, guests)),
+            WorkerReply::Done(_) => Err(Fault::CellNotBuilt("wasm worker out of turn".into())),
+        }
+    }
+}
+
+/// Keeps one worker alive until the executor stops.
+fn manage(home: &Home, first: Running, worker: &Worker, stopping: &AtomicBool) {
+    let mut next = Some(first);
+    while !stopping.load(Ordering::Relaxed) {
+        let running = match next.take() {
+            Some(running) => running,
+            None => match home.start() {
+                Ok(running) => running,
+                Err(fault) => {
+                    tracing::error!(%fault, "a wasm worker could not be started");
+                    std::thread::sleep(Duration::from_millis(500));
+                    continue;
+                }
+            },
+        };
+        let Running {
+            jail,
+            mut group,
+            socket,
+            guests,
+        } = running;
+        *lock(&worker.guests) = guests;
+        let pending = Mutex::new(HashMap::new());
+        let link = Arc::new(Link {
+            socket,
+            sending: Mutex::new(()),
+            pending,
+        });
+        *lock(&worker.link) = Some(Arc::clone(&link));
+        while let Ok((WorkerReply::Done(report), _)) = frame::recv(&link.socket) {
+            if let Some(waiting) = lock(&link.pending).remove(&report.id) {
+                let _ = waiting.send(*report);
+            }
+        }
+        *lock(&worker.link) = None;
+        // Dropping the senders is the news that these runs lost their worker.
+        lock(&link.pending).clear();
+        if !stopping.load(Ordering::Relaxed) {
+            tracing::warn!("a wasm worker ended and is replaced");
+        }
+        jail.end(group.as_mut());
+    }
+}
+
+fn wire_plan(id: u64, plan: Plan) -> Result<(WorkerRequest, Vec<OwnedFd>), Fault> {
+    let mut fds = Vec::new();
+    let module = match plan.target {
+        Target::Wasi(Module::Guest(name)) => ModuleRef::Guest(name),
+        Target::Wasi(Module::Compiled(sealed)) => {
+            fds.push(sealed.open().map_err(host)?);
+            ModuleRef::Passed
+        }
+        Target::Native => return Err(Fault::NoBackend("wasi")),
+    };
+    let files = match &plan.files {
+        Some(pack) => {
+            if !pack.entries.is_empty() {
+                fds.push(pack.sealed.open().map_err(host)?);
+            }
+            pack.entries.to_vec()
+        }
+        None => Vec::new(),
+    };
+    if let Some(stdin) = &plan.stdin {
+        fds.push(stdin.open().map_err(host)?);
+    }
+    let channel = plan.channel.is_some();
+    fds.extend(plan.channel);
+    let ns = |ms: u64| ms.saturating_mul(1_000_000);
+    let limits = WasiLimits {
+        cpu_ns: ns(plan.limits.cpu_ms),
+        wall_ns: ns(plan.limits.wall_ms),
+        memory_bytes: plan.limits.memory_bytes,
+        stdout_bytes: plan.limits.stdout_bytes,
+        stderr_bytes: plan.limits.stderr_bytes,
+        report_bytes: plan.report_bytes,
+    };
+    let (argv, env, stdin) = (plan.argv, plan.env, plan.stdin.is_some());
+    let plan = WasiPlan {
+        id,
+        module,
+        argv,
+        env,
+        files,
+        stdin,
+        channel,
+        limits,
+    };
+    Ok((WorkerRequest::Run(Box::new(plan)), fds))
+}
+
+fn outcome(report: WasiReport, enforced: &Arc<[String]>) -> Result<Outcome, Fault> {
+    let starved = report.memory_denied;
+    let end = match report.end {
+        WasiEnd::Exited(0) => End::Exited(0),
+        // It was refused memory and then failed: the limit is the cause.
+        WasiEnd::Exited(_) | WasiEnd::Trapped(_) if starved => End::Limit(Limit::Memory),
+        WasiEnd::Exited(status) => End::Exited(status),
+        WasiEnd::Trapped(name) => End::Trapped(name),
+        WasiEnd::CpuLimit => End::Limit(Limit::Cpu),
+        WasiEnd::WallLimit => End::Limit(Limit::Wall),
+        WasiEnd::OutputLimit => End::Limit(Limit::Output),
+        WasiEnd::Cancelled => return Err(Fault::ShuttingDown),
+        WasiEnd::Fault(reason) => return Err(Fault::NotStarted(reason)),
+    };
+    let stream = |c: Captured| Stream {
+        data: c.data,
+        total: c.total,
+    };
+    Ok(Outcome {
+        end,
+        stdout: stream(report.stdout),
+        stderr: stream(report.stderr),
+        report: stream(report.report),
+        files: BTreeMap::new(),
+        usage: Usage {
+            cpu: Duration::from_nanos(report.cpu_ns),
+            wall: Duration::from_nanos(report.wall_ns),
+            memory_peak: report.memory_peak_bytes,
+            processes_peak: Some(1),
+        },
+        backend: Backend::Wasi,
+        enforced: Arc::clone(enforced),
+        violations: Vec::new(),
+        attempts: 1,
+    })
+}

@@ -1,0 +1,81 @@
+"""Runs once inside the interpreter, before it is frozen.
+
+Every module imported here costs a run nothing: it is part of the frozen
+memory. What is not imported here is loaded from the library directory when a
+program asks for it.
+"""
+
+import importlib
+import importlib.util
+import os
+import sys
+
+COMMON = """
+abc argparse array ast asyncio atexit base64 bisect calendar cmath collections
+collections.abc contextlib copy csv dataclasses datetime decimal difflib enum
+fractions functools glob hashlib heapq hmac html inspect io itertools json
+linecache locale logging math numbers operator pathlib pickle platform pprint
+queue random re reprlib secrets shlex shutil statistics string struct
+tempfile textwrap threading time timeit tokenize traceback types typing
+unittest unittest.mock urllib.parse uuid warnings weakref zoneinfo
+""".split()
+
+HARNESS = "/build/harness"
+
+
+def common():
+    """Imports what there is; this build of CPython lacks a few modules."""
+    missing = []
+    for name in COMMON:
+        try:
+            importlib.import_module(name)
+        except ImportError as error:
+            missing.append(f"{name} ({error})")
+    if missing:
+        print("prelude: not frozen in:", ", ".join(missing))
+
+
+def harness():
+    """`assize_NAME` from each NAME.py, and `_assize_NAME`, the name under
+    which they look for one another; `plain` first, the others import it."""
+    names = sorted(file[:-3] for file in os.listdir(HARNESS) if file.endswith(".py"))
+    for name in sorted(names, key=lambda name: name != "plain"):
+        path = f"{HARNESS}/{name}.py"
+        spec = importlib.util.spec_from_file_location(f"assize_{name}", path)
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[f"assize_{name}"] = sys.modules[f"_assize_{name}"] = module
+        spec.loader.exec_module(module)
+
+
+def warm_up():
+    """Goes once through what every run goes through, so that the caches and
+    lazily made objects on the way are frozen too."""
+    exec(compile("x = [i for i in range(3)]\nf'{x}'", "<warm-up>", "exec"), {})
+    sys.stdout.write("")
+    sys.stdout.flush()
+    re = sys.modules["re"]
+    re.purge()
+
+
+def forget():
+    """What the build leaves behind that a run must not see."""
+    sys.path_importer_cache.clear()
+    sys.argv = [""]
+    del sys.modules["__main__"].__dict__["__file__"]
+
+
+common()
+harness()
+warm_up()
+forget()
+
+import gc
+
+gc.collect()
+# Objects made so far are never looked at again: a collection in a run would
+# write to (and so copy) every page they are on.
+gc.freeze()
+
+for name in [name for name in globals() if not name.startswith("__")]:
+    del globals()[name]
+del name

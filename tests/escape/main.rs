@@ -1,0 +1,3 @@
+//! Escape tests.
+
+mod smoke;
