@@ -45,6 +45,7 @@ pub struct Executor {
     free: Semaphore,
     threads: Mutex<Vec<JoinHandle<()>>>,
     workers: Option<Workers>,
+    guests: Option<PathBuf>,
     maker: Arc<Maker>,
     capabilities: Mutex<Capabilities>,
 }
@@ -109,6 +110,7 @@ impl Executor {
             threads: Mutex::new(threads),
             capabilities: Mutex::new(Capabilities::unproven(kind, workers.is_some())),
             workers,
+            guests: config.wasm.as_ref().map(|(_, guests)| guests.clone()),
             maker,
         })
     }
@@ -182,6 +184,26 @@ impl Executor {
         self.workers
             .as_ref()
             .is_some_and(|w| w.guests().iter().any(|g| g == name))
+    }
+
+    /// Version of a guest, from the file that its build leaves beside it.
+    #[must_use]
+    pub fn guest_version(&self, name: &str) -> Option<String> {
+        let text = std::fs::read_to_string(self.guests.as_ref()?.join(format!("{name}.version")));
+        text.ok().map(|t| t.trim().to_owned())
+    }
+
+    /// Digest of a guest, from the checksums that the worker verified.
+    #[must_use]
+    pub fn guest_digest(&self, name: &str) -> Option<String> {
+        let sums = std::fs::read_to_string(self.guests.as_ref()?.join("SHA256SUMS")).ok()?;
+        let file = format!("{name}.cwasm");
+        let line = sums
+            .lines()
+            .find(|l| l.split_whitespace().nth(1) == Some(file.as_str()))?;
+        line.split_whitespace()
+            .next()
+            .map(|hex| format!("sha256:{hex}"))
     }
 
     /// Whether the WASI backend is available at all.

@@ -1,1 +1,29 @@
-//! Placeholder.
+//! From a language name to how its programs are compiled and run.
+//!
+//! A runtime is a TOML file under `native/` or `wasi/`: what to look for on
+//! the host, how to ask its version, how to compile, how to run. Adding one is
+//! adding a file and its line in [`manifest`]. Everything a runtime does on
+//! this host, asking its version included, it does in a cell.
+//!
+//! `guest/` holds harness code that runs beside hostile code: trusted to start
+//! it, never to report on it.
+
+mod build;
+mod detect;
+pub mod manifest;
+mod registry;
+
+pub use build::{Built, CompileReport, Program, ProgramError, Role, Runnable};
+pub use registry::{BackendChoice, Registry, Runtime, SelectError, Selected};
+
+/// Harness files shown in every native cell under `/assize/guest`.
+#[must_use]
+pub fn guest_files() -> Vec<(String, Vec<u8>)> {
+    [
+        ("candidate.py", include_str!("../guest/python/candidate.py")),
+        ("plain.py", include_str!("../guest/python/plain.py")),
+        ("tester.py", include_str!("../guest/python/tester.py")),
+    ]
+    .map(|(name, text)| (name.to_owned(), text.as_bytes().to_vec()))
+    .to_vec()
+}

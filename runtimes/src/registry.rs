@@ -1,0 +1,203 @@
+//! All runtimes of this host, and which one serves a request.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use assize_executor::{Backend, Executor};
+use assize_policies::Profile;
+use serde::{Deserialize, Serialize};
+
+use crate::detect;
+use crate::manifest::{self, Manifest};
+
+/// Which backend a request wants.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BackendChoice {
+    /// Ours to choose. At present always native.
+    #[default]
+    Auto,
+    /// A native cell.
+    Native,
+    /// The WASI worker.
+    Wasi,
+}
+
+/// One usable runtime.
+#[derive(Debug, Clone)]
+pub struct Runtime {
+    /// What its file says.
+    pub manifest: Manifest,
+    /// Where its programs run.
+    pub backend: Backend,
+    /// The program found on the host; empty for a WASI guest.
+    pub bin: String,
+    /// Its version.
+    pub version: String,
+    /// Digest of its program.
+    pub digest: String,
+}
+
+impl Runtime {
+    /// Whether it can serve function and script tests.
+    #[must_use]
+    pub fn has_harness(&self) -> bool {
+        self.manifest.harness.is_some()
+    }
+}
+
+/// A runtime that was looked for and is not usable, with the reason.
+#[derive(Debug, Clone, Serialize)]
+pub struct Missing {
+    /// Its language.
+    pub language: String,
+    /// Its backend.
+    pub backend: Backend,
+    /// Why not.
+    pub reason: String,
+}
+
+/// All runtimes of this host.
+#[derive(Debug)]
+pub struct Registry {
+    runtimes: Vec<Arc<Runtime>>,
+    missing: Vec<Missing>,
+}
+
+/// A request names a language or backend that is not there.
+#[derive(Debug, thiserror::Error)]
+pub enum SelectError {
+    /// Nobody knows this language.
+    #[error("unknown language {0:?}; this server has: {1}")]
+    UnknownLanguage(String, String),
+    /// Known, but not on this host or not on that backend.
+    #[error("language {language:?} is not available on backend {backend}: {reason}")]
+    Unavailable {
+        /// The language.
+        language: String,
+        /// The backend asked for.
+        backend: &'static str,
+        /// Why not.
+        reason: String,
+    },
+}
+
+/// A runtime and how it was chosen.
+pub type Selected = Arc<Runtime>;
+
+impl Registry {
+    /// Looks for every shipped runtime.
+    pub async fn survey(executor: &Executor, policy: &Arc<Profile>) -> Result<Self, String> {
+        let mut registry = Self {
+            runtimes: Vec::new(),
+            missing: Vec::new(),
+        };
+        for manifest in manifest::native().map_err(|e| e.to_string())? {
+            registry
+                .look(executor, policy, manifest, Backend::Native)
+                .await;
+        }
+        for manifest in manifest::wasi().map_err(|e| e.to_string())? {
+            registry
+                .look(executor, policy, manifest, Backend::Wasi)
+                .await;
+        }
+        Ok(registry)
+    }
+
+    async fn look(
+        &mut self,
+        executor: &Executor,
+        policy: &Arc<Profile>,
+        manifest: Manifest,
+        backend: Backend,
+    ) {
+        let found = match (&manifest.detect, &manifest.guest) {
+            _ if backend == Backend::Wasi && !executor.has_wasi() => {
+                Err("the WASI backend is not set up (see `assize doctor`)".to_owned())
+            }
+            (Some(detect), _) => detect::find(executor, policy, detect).await,
+            (None, Some(guest)) if executor.has_guest(guest) => Ok(detect::Found {
+                bin: String::new(),
+                version: executor.guest_version(guest).unwrap_or_default(),
+                digest: executor.guest_digest(guest).unwrap_or_default(),
+            }),
+            (None, _) => Err("its guest is not built (make guests)".to_owned()),
+        };
+        match found {
+            Ok(found) => self.runtimes.push(Arc::new(Runtime {
+                manifest,
+                backend,
+                bin: found.bin,
+                version: found.version,
+                digest: found.digest,
+            })),
+            Err(reason) => {
+                self.missing.push(Missing {
+                    language: manifest.language,
+                    backend,
+                    reason,
+                });
+            }
+        }
+    }
+
+    /// Every usable runtime.
+    pub fn all(&self) -> impl Iterator<Item = &Arc<Runtime>> {
+        self.runtimes.iter()
+    }
+
+    /// What was looked for and is not there.
+    #[must_use]
+    pub fn missing(&self) -> &[Missing] {
+        &self.missing
+    }
+
+    /// The runtime for a language on a backend.
+    pub fn select(&self, language: &str, backend: BackendChoice) -> Result<Selected, SelectError> {
+        let wanted = match backend {
+            BackendChoice::Auto | BackendChoice::Native => Backend::Native,
+            BackendChoice::Wasi => Backend::Wasi,
+        };
+        let called =
+            |m: &Manifest| m.language == language || m.aliases.iter().any(|a| a == language);
+        let found = self
+            .runtimes
+            .iter()
+            .find(|r| r.backend == wanted && called(&r.manifest));
+        if let Some(runtime) = found {
+            return Ok(Arc::clone(runtime));
+        }
+        let backend = match wanted {
+            Backend::Native => "native",
+            Backend::Wasi => "wasi",
+        };
+        if let Some(missing) = self
+            .missing
+            .iter()
+            .find(|m| m.backend == wanted && m.language == language)
+        {
+            let (language, reason) = (language.to_owned(), missing.reason.clone());
+            return Err(SelectError::Unavailable {
+                language,
+                backend,
+                reason,
+            });
+        }
+        if self.runtimes.iter().any(|r| called(&r.manifest)) {
+            let reason = "no runtime of this backend runs it".to_owned();
+            return Err(SelectError::Unavailable {
+                language: language.to_owned(),
+                backend,
+                reason,
+            });
+        }
+        let names: BTreeSet<&str> = self
+            .runtimes
+            .iter()
+            .map(|r| r.manifest.language.as_str())
+            .collect();
+        let names = names.into_iter().collect::<Vec<_>>().join(", ");
+        Err(SelectError::UnknownLanguage(language.to_owned(), names))
+    }
+}
