@@ -1,1 +1,26 @@
-//! Placeholder.
+//! The HTTP server: admission, queue, auth, metrics, OpenAPI.
+//!
+//! A request is read within bounds, parsed into [`types`], checked into a
+//! case (`admit`: every refusal names its field), queued (`queue`: fair per
+//! tenant, bounded), tried by the judge, and answered. This process never
+//! forks and starts nothing but jails.
+//!
+//! Deliberately absent: system calls, knowledge of languages, comparison of
+//! anything with an expected value.
+
+mod admit;
+mod auth;
+mod error;
+mod extract;
+mod metrics;
+mod openapi;
+mod queue;
+mod routes;
+mod server;
+pub mod types;
+
+pub use admit::{Refusal, admit_judgement, admit_run};
+pub use auth::Keys;
+pub use openapi::document as openapi;
+pub use routes::present;
+pub use server::{App, Options, router, serve};

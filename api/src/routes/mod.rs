@@ -1,0 +1,6 @@
+//! The endpoints.
+
+pub(crate) mod batches;
+pub(crate) mod info;
+pub mod present;
+pub(crate) mod tries;

@@ -1,0 +1,172 @@
+//! `POST /v1/runs` and `POST /v1/judgements`: one case, one answer.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use assize_executor::Fault;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+
+use crate::admit::{admit_judgement, admit_run};
+use crate::error::ApiError;
+use crate::extract::Json;
+use crate::queue::{Denied, Patience, Permit};
+use crate::routes::present;
+use crate::server::App;
+use crate::types::{ErrorBody, JudgementBody, JudgementRequest, RunBody, RunRequest};
+
+/// Runs one program on one input.
+#[utoipa::path(
+    post,
+    path = "/v1/runs",
+    request_body = RunRequest,
+    responses(
+        (status = 200, body = RunBody),
+        (status = 400, body = ErrorBody, description = "The request; `details.field` says where"),
+        (status = 413, body = ErrorBody),
+        (status = 422, body = ErrorBody, description = "This host cannot hold to what is asked"),
+        (status = 429, body = ErrorBody, description = "Full; see Retry-After"),
+        (status = 500, body = ErrorBody, description = "Our failure; the code begins with fault."),
+        (status = 503, body = ErrorBody),
+    )
+)]
+pub(crate) async fn runs(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    Json(request): Json<RunRequest>,
+) -> Result<Response, ApiError> {
+    let tenant = app.keys.tenant(&headers)?;
+    let body = app.try_run(&tenant, Patience::Bounded, &request).await?;
+    Ok((StatusCode::OK, axum::Json(body)).into_response())
+}
+
+/// Judges one submission against one problem's tests.
+#[utoipa::path(
+    post,
+    path = "/v1/judgements",
+    request_body = JudgementRequest,
+    responses(
+        (status = 200, body = JudgementBody),
+        (status = 400, body = ErrorBody, description = "The request; `details.field` says where"),
+        (status = 413, body = ErrorBody),
+        (status = 422, body = ErrorBody, description = "This host cannot hold to what is asked"),
+        (status = 429, body = ErrorBody, description = "Full; see Retry-After"),
+        (status = 500, body = ErrorBody, description = "Our failure; the code begins with fault."),
+        (status = 503, body = ErrorBody),
+    )
+)]
+pub(crate) async fn judgements(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    Json(request): Json<JudgementRequest>,
+) -> Result<Response, ApiError> {
+    let tenant = app.keys.tenant(&headers)?;
+    let body = app
+        .try_judgement(&tenant, Patience::Bounded, request)
+        .await?;
+    Ok((StatusCode::OK, axum::Json(body)).into_response())
+}
+
+impl App {
+    async fn enter(
+        &self,
+        tenant: &str,
+        patience: Patience,
+    ) -> Result<(Permit, Duration), ApiError> {
+        match self.queue.enter(tenant, patience).await {
+            Ok((permit, queued)) => {
+                self.metrics.queued.observe(queued.as_secs_f64());
+                Ok((permit, queued))
+            }
+            Err(Denied::Full(seconds)) => {
+                let message = "the queue is full; try again later";
+                let error = ApiError::new(StatusCode::TOO_MANY_REQUESTS, "queue_full", message);
+                Err(error.retry_after(seconds))
+            }
+            Err(Denied::Closed) => Err(ApiError::from(Fault::ShuttingDown)),
+        }
+    }
+
+    fn count_fault(&self, fault: Fault) -> ApiError {
+        self.metrics.faults.with_label_values(&[fault.code()]).inc();
+        ApiError::from(fault)
+    }
+
+    pub(crate) async fn try_run(
+        &self,
+        tenant: &str,
+        patience: Patience,
+        request: &RunRequest,
+    ) -> Result<RunBody, ApiError> {
+        let run = admit_run(&self.engine, request)?;
+        let (permit, queued) = self.enter(tenant, patience).await?;
+        let result = self
+            .engine
+            .run(&run)
+            .await
+            .map_err(|fault| self.count_fault(fault))?;
+        drop(permit);
+        let runtime = &run.submission.runtime;
+        let body = present::run(new_id("run"), &result, runtime, queued);
+        if let Some(outcome) = &result.outcome {
+            self.metrics.cpu.observe(outcome.usage.cpu.as_secs_f64());
+        }
+        self.metrics
+            .runs
+            .with_label_values(&[body.backend, status_label(&body)])
+            .inc();
+        Ok(body)
+    }
+
+    pub(crate) async fn try_judgement(
+        &self,
+        tenant: &str,
+        patience: Patience,
+        mut request: JudgementRequest,
+    ) -> Result<JudgementBody, ApiError> {
+        let case = admit_judgement(&self.engine, &request)?;
+        let (permit, queued) = self.enter(tenant, patience).await?;
+        let judged = self
+            .engine
+            .judge(&case)
+            .await
+            .map_err(|fault| self.count_fault(fault))?;
+        drop(permit);
+        self.metrics.cpu.observe(judged.usage.cpu.as_secs_f64());
+        self.metrics
+            .verdicts
+            .with_label_values(&[judged.verdict.name()])
+            .inc();
+        if judged.verdict.is_fault() {
+            self.metrics
+                .faults
+                .with_label_values(&["fault.judge_error"])
+                .inc();
+        }
+        Ok(present::judgement(
+            new_id("jdg"),
+            &judged,
+            queued,
+            request.group.take(),
+        ))
+    }
+}
+
+/// A label out of the closed set of statuses.
+fn status_label(body: &RunBody) -> &'static str {
+    use crate::types::RunStatus;
+    match body.status {
+        RunStatus::Finished => "finished",
+        RunStatus::TimeLimitExceeded => "time_limit_exceeded",
+        RunStatus::MemoryLimitExceeded => "memory_limit_exceeded",
+        RunStatus::OutputLimitExceeded => "output_limit_exceeded",
+        RunStatus::SecurityViolation => "security_violation",
+        RunStatus::CompileError => "compile_error",
+    }
+}
+
+/// An id that sorts by time.
+pub(crate) fn new_id(kind: &str) -> String {
+    format!("{kind}_{}", uuid::Uuid::now_v7().simple())
+}

@@ -1,0 +1,13 @@
+//! What stands on the wire. Names here are the contract of version 1.
+
+mod request;
+mod response;
+
+pub use request::{
+    BatchRequest, CallSpec, CheckerSpec, FileSpec, JudgementRequest, RewardSpec, RunRequest,
+    TestSpec,
+};
+pub use response::{
+    Answer, CompileBody, ErrorBody, ErrorDetail, FileBody, JudgementBody, RunBody, RunStatus,
+    RuntimeBody, StreamBody, TestBody, UsageBody, ViolationBody,
+};

@@ -1,0 +1,220 @@
+//! Requests.
+
+use std::collections::BTreeMap;
+
+use assize_policies::LimitsRequest;
+use assize_runtimes::BackendChoice;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
+
+/// One program, one input.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RunRequest {
+    /// Language name, see `GET /v1/runtimes`.
+    pub language: String,
+    /// The program, when it is one file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+    /// The program, when it is several files.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub files: Option<BTreeMap<String, FileSpec>>,
+    /// The file to start with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub entry: Option<String>,
+    /// Standard input.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub stdin: String,
+    /// Arguments.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub args: Vec<String>,
+    /// Environment on top of the runtime's.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub env: BTreeMap<String, String>,
+    /// Where to run it.
+    #[serde(default)]
+    #[schema(value_type = String, example = "auto")]
+    pub backend: BackendChoice,
+    /// Policy name, see `GET /v1/policies`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<String>,
+    /// Limits; what is absent comes from the policy.
+    #[serde(default)]
+    #[schema(value_type = Object)]
+    pub limits: LimitsRequest,
+    /// Files under the working directory to hand back.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub collect: Vec<String>,
+    /// Fixed clocks and randomness. Not available yet: `true` is refused.
+    #[serde(default)]
+    pub deterministic: bool,
+}
+
+/// A file: exactly one of `text` and `base64`.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FileSpec {
+    /// Contents as UTF-8.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
+    /// Contents as base64.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base64: Option<String>,
+}
+
+/// One submission against one problem's tests.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct JudgementRequest {
+    /// Language name.
+    pub language: String,
+    /// The program, when it is one file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+    /// The program, when it is several files.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub files: Option<BTreeMap<String, FileSpec>>,
+    /// The file to start with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub entry: Option<String>,
+    /// Where to run it.
+    #[serde(default)]
+    #[schema(value_type = String, example = "auto")]
+    pub backend: BackendChoice,
+    /// Policy name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<String>,
+    /// Limits of each run.
+    #[serde(default)]
+    #[schema(value_type = Object)]
+    pub limits: LimitsRequest,
+    /// The tests; an empty list is refused.
+    pub tests: Vec<TestSpec>,
+    /// How outputs are compared.
+    #[serde(default)]
+    pub checker: CheckerSpec,
+    /// Skip later tests once one has failed.
+    #[serde(default)]
+    pub stop_on_first_failure: bool,
+    /// How verdicts become a reward.
+    #[serde(default)]
+    pub reward: RewardSpec,
+    /// The prompt this belongs to; echoed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
+    /// Refuse a weaker integrity than this (`isolated`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub require_integrity: Option<String>,
+}
+
+/// One test: `stdout` (with `stdin`), or `call` with `returns`, or `script`.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TestSpec {
+    /// Its name in the answer; its position when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    /// Input of a program test.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stdin: Option<String>,
+    /// Expected output of a program test.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stdout: Option<String>,
+    /// The call of a function test.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub call: Option<CallSpec>,
+    /// Expected value of a function test; `null` is a value.
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    #[schema(value_type = Option<Object>)]
+    pub returns: Option<Box<RawValue>>,
+    /// A test script.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub script: Option<String>,
+    /// Names the script takes from the candidate; found out when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub names: Option<Vec<String>>,
+}
+
+/// Tells `"returns": null`, an expected `None`, from no `returns` at all.
+fn present<'de, D: serde::Deserializer<'de>>(d: D) -> Result<Option<Box<RawValue>>, D::Error> {
+    Box::<RawValue>::deserialize(d).map(Some)
+}
+
+/// A call with plain data.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CallSpec {
+    /// Function name, or `Class.method`.
+    pub function: String,
+    /// Positional arguments.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(value_type = Vec<Object>)]
+    pub args: Vec<Box<RawValue>>,
+    /// Keyword arguments.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schema(value_type = Object)]
+    pub kwargs: BTreeMap<String, Box<RawValue>>,
+}
+
+/// How outputs are compared: `tokens`, `exact`, `lines` or `float`.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CheckerSpec {
+    /// Its name.
+    pub kind: String,
+    /// Absolute tolerance of `float`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub abs: Option<f64>,
+    /// Relative tolerance of `float`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rel: Option<f64>,
+}
+
+impl Default for CheckerSpec {
+    fn default() -> Self {
+        Self {
+            kind: "tokens".into(),
+            abs: None,
+            rel: None,
+        }
+    }
+}
+
+/// How verdicts become a reward.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RewardSpec {
+    /// `binary` or `fraction`.
+    pub scheme: String,
+    /// Parameters of the scheme.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    #[schema(value_type = Object)]
+    pub params: Map<String, Value>,
+}
+
+impl Default for RewardSpec {
+    fn default() -> Self {
+        Self {
+            scheme: "binary".into(),
+            params: Map::new(),
+        }
+    }
+}
+
+/// Many cases, each a run or a judgement (which has `tests`).
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BatchRequest {
+    /// The cases.
+    #[schema(value_type = Vec<Object>)]
+    pub cases: Vec<Box<RawValue>>,
+    /// Group advantages; only `none` is available yet.
+    #[serde(default)]
+    pub group_advantage: Option<String>,
+}

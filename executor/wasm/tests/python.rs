@@ -1,0 +1,335 @@
+//! The Python guest, as `runtimes/wasi/build.sh` makes it.
+//!
+//! `ASSIZE_GUESTS` says where it is. Without it these tests fail: a guest that
+//! nobody built is a guest that nobody tested.
+
+#![allow(clippy::unwrap_used, reason = "a failure here fails the test")]
+
+#[allow(dead_code, reason = "each test binary uses a part of it")]
+mod support;
+
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+
+use assize_wire::worker::{WasiEnd, WasiReport};
+use support::{Run, Worker};
+
+const SECOND: u64 = 1_000_000_000;
+
+fn worker() -> Worker {
+    let guests = std::env::var_os("ASSIZE_GUESTS")
+        .expect("ASSIZE_GUESTS must name the directory that runtimes/wasi/build.sh has filled");
+    let worker = Worker::start(&PathBuf::from(guests));
+    assert!(
+        worker.guests.iter().any(|guest| guest == "python"),
+        "no python in there"
+    );
+    worker
+}
+
+fn code(source: &str) -> Run {
+    Run::guest("python", &["python3", "-c", source])
+}
+
+fn script(source: &str) -> Run {
+    Run::guest("python", &["python3", "/work/main.py", "one", "two"])
+        .file("main.py", source.as_bytes())
+}
+
+fn python(run: Run) -> WasiReport {
+    worker().run(run)
+}
+
+#[track_caller]
+fn prints(run: Run, expected: &str) {
+    let report = python(run);
+    let stderr = String::from_utf8_lossy(&report.stderr.data);
+    assert_eq!(report.end, WasiEnd::Exited(0), "{stderr}");
+    assert_eq!(
+        String::from_utf8_lossy(&report.stdout.data),
+        expected,
+        "{stderr}"
+    );
+}
+
+#[test]
+fn a_program_prints() {
+    prints(code("print(1)"), "1\n");
+}
+
+#[test]
+fn a_file_runs_as_main_with_its_arguments() {
+    prints(
+        script("import sys; print(__name__, __file__, sys.argv, sys.path[0])"),
+        "__main__ /work/main.py ['/work/main.py', 'one', 'two'] /work\n",
+    );
+}
+
+#[test]
+fn a_file_imports_its_neighbour() {
+    prints(
+        script("import helper; print(helper.x)").file("helper.py", b"x = 5"),
+        "5\n",
+    );
+}
+
+#[test]
+fn the_current_directory_is_work() {
+    prints(
+        script("import os; print(os.getcwd(), os.listdir())"),
+        "/work ['main.py']\n",
+    );
+}
+
+#[test]
+fn frozen_modules_import() {
+    prints(
+        code("import json, asyncio, unittest, decimal; print(json.dumps([1]))"),
+        "[1]\n",
+    );
+}
+
+#[test]
+fn the_rest_of_the_library_imports() {
+    prints(
+        code("import colorsys; print(colorsys.rgb_to_hsv(1, 0, 0))"),
+        "(0.0, 1.0, 1)\n",
+    );
+}
+
+#[test]
+fn two_runs_draw_different_random_numbers() {
+    let worker = worker();
+    let draw = || {
+        let run = code("import random, uuid; print(random.random(), uuid.uuid4())");
+        worker.run(run).stdout.data
+    };
+    let (first, second) = (draw(), draw());
+    assert!(!first.is_empty() && first != second);
+}
+
+#[test]
+fn what_one_run_changes_the_next_does_not_see() {
+    let worker = worker();
+    for _ in 0..20 {
+        let run = code(
+            "import json, builtins\nprint(hasattr(json, 'x'), hasattr(builtins, 'x'))\n\
+             json.x = builtins.x = 1\njson.loads = None",
+        );
+        assert_eq!(worker.run(run).stdout.data, b"False False\n");
+    }
+}
+
+#[test]
+fn exit_statuses_are_those_of_cpython() {
+    let cases = [
+        ("import sys; sys.exit(3)", 3),
+        ("import sys; sys.exit()", 0),
+        ("import sys; sys.exit(-1)", 255),
+        ("import sys; sys.exit('why')", 1),
+        ("raise SystemExit(True)", 1),
+        ("1/0", 1),
+        ("def", 1),
+        ("import os; os._exit(9)", 9),
+    ];
+    let worker = worker();
+    for (source, status) in cases {
+        assert_eq!(
+            worker.run(code(source)).end,
+            WasiEnd::Exited(status),
+            "{source}"
+        );
+    }
+}
+
+#[test]
+fn a_message_given_to_exit_is_on_stderr() {
+    assert_eq!(
+        python(code("import sys; sys.exit('why')")).stderr.data,
+        b"why\n"
+    );
+}
+
+#[test]
+fn an_uncaught_exception_leaves_a_traceback() {
+    let report = python(script("def f():\n    return {}['k']\nf()\n"));
+    let expected = "Traceback (most recent call last):\n  \
+                    File \"/work/main.py\", line 3, in <module>\n    f()\n  \
+                    File \"/work/main.py\", line 2, in f\n    return {}['k']\n           \
+                    ~~^^^^^\nKeyError: 'k'\n";
+    assert_eq!(String::from_utf8_lossy(&report.stderr.data), expected);
+    assert_eq!(report.end, WasiEnd::Exited(1));
+}
+
+#[test]
+fn exit_functions_run_and_their_output_is_flushed() {
+    prints(
+        code("import atexit; atexit.register(print, 'bye'); print('hi', end=' ')"),
+        "hi bye\n",
+    );
+}
+
+#[test]
+fn a_missing_file_is_status_two() {
+    let report = python(Run::guest("python", &["python3", "/work/none.py"]).file("a", b""));
+    assert_eq!(report.end, WasiEnd::Exited(2));
+    assert!(String::from_utf8_lossy(&report.stderr.data).contains("can't open file"));
+}
+
+#[test]
+fn a_file_with_a_coding_cookie_is_decoded() {
+    let source = b"# -*- coding: latin-1 -*-\nprint(ascii('\xe9'))\n";
+    let run = Run::guest("python", &["python3", "/work/main.py"]).file("main.py", source);
+    prints(run, "'\\xe9'\n");
+}
+
+#[test]
+fn the_environment_is_that_of_the_run() {
+    let run = code("import os; print(dict(os.environ), os.getenv('COLOUR'))").env("COLOUR", "blüe");
+    prints(run, "{'COLOUR': 'blüe'} blüe\n");
+}
+
+#[test]
+fn stdin_reads_to_its_end() {
+    let run = code("import sys; print(input() + '|' + sys.stdin.read())").stdin(b"a\nb\nc");
+    prints(run, "a|b\nc\n");
+}
+
+#[test]
+fn without_stdin_there_is_end_of_file() {
+    prints(code("import sys; print(repr(sys.stdin.read()))"), "''\n");
+}
+
+#[test]
+fn an_endless_loop_is_stopped_by_the_cpu_limit() {
+    let run = code("while True: pass").limits(|limits| limits.cpu_ns = SECOND / 5);
+    assert_eq!(python(run).end, WasiEnd::CpuLimit);
+}
+
+#[test]
+fn sleeping_is_stopped_by_the_wall_limit() {
+    let run = code("import time; time.sleep(60)").limits(|limits| limits.wall_ns = SECOND / 5);
+    assert_eq!(python(run).end, WasiEnd::WallLimit);
+}
+
+#[test]
+fn memory_over_the_limit_is_a_memory_error() {
+    let run = code("try: bytearray(512 << 20)\nexcept MemoryError: print('denied')")
+        .limits(|limits| limits.memory_bytes = 64 << 20);
+    let report = python(run);
+    assert_eq!(
+        (report.end, report.stdout.data),
+        (WasiEnd::Exited(0), b"denied\n".to_vec())
+    );
+    assert!(report.memory_denied && report.memory_peak_bytes <= 64 << 20);
+}
+
+#[test]
+fn deep_recursion_is_a_recursion_error() {
+    prints(
+        code("def f(): f()\ntry: f()\nexcept RecursionError: print('deep')"),
+        "deep\n",
+    );
+}
+
+#[test]
+fn output_over_the_limit_ends_the_run() {
+    let run = code("while True: print('x' * 1000)").limits(|limits| limits.stdout_bytes = 4096);
+    let report = python(run);
+    assert_eq!(
+        (report.end, report.stdout.data.len()),
+        (WasiEnd::OutputLimit, 4096)
+    );
+}
+
+#[test]
+fn the_host_is_not_there() {
+    let source = "import os\n\
+        for path in '/etc/passwd', '/proc/self/status', '/work/../../etc/passwd', '/usr/bin':\n    \
+            try: open(path); print('opened', path)\n    \
+            except OSError: pass\n\
+        for path in '/usr/local/lib/x', '/work/x':\n    \
+            try: open(path, 'w'); print('wrote', path)\n    \
+            except OSError: pass\n\
+        try: import socket; socket.create_connection(('127.0.0.1', 80)); print('connected')\n\
+        except (OSError, ImportError, AttributeError): pass\n\
+        print(hasattr(os, 'fork'), hasattr(os, 'system'))";
+    prints(script(source), "False False\n");
+}
+
+#[test]
+fn two_programs_talk_through_the_host_module() {
+    let worker = worker();
+    let (left, right) = UnixStream::pair().unwrap();
+    let ask = "import _assize\n_assize.send(b'6 7')\n_assize.report(_assize.recv())\n\
+               print(_assize.recv())";
+    let answer = "import _assize\na, b = map(int, _assize.recv().split())\n\
+                  _assize.send(str(a * b).encode())";
+    code(ask)
+        .id(1)
+        .channel(left)
+        .limits(|limits| limits.report_bytes = 10)
+        .start(&worker);
+    code(answer).id(2).channel(right).start(&worker);
+    let reports = [worker.receive(), worker.receive()];
+    let asked = reports.iter().find(|report| report.id == 1).unwrap();
+    assert_eq!(
+        asked.end,
+        WasiEnd::Exited(0),
+        "{}",
+        String::from_utf8_lossy(&asked.stderr.data)
+    );
+    assert_eq!(
+        (asked.report.data.as_slice(), asked.stdout.data.as_slice()),
+        (b"42".as_slice(), b"None\n".as_slice())
+    );
+}
+
+#[test]
+fn sending_without_a_channel_is_an_os_error() {
+    prints(
+        code("import _assize\ntry: _assize.send(b'x')\nexcept OSError as e: print(e.errno)"),
+        "64\n",
+    );
+}
+
+#[test]
+fn the_harness_modules_are_frozen_in() {
+    prints(
+        code(
+            "import sys\nprint([n for n in ('candidate', 'plain', 'tester') \
+             if not hasattr(sys.modules.get('assize_' + n), '__file__')])",
+        ),
+        "[]\n",
+    );
+}
+
+#[test]
+fn a_candidate_answers_a_call_over_its_channel() {
+    use std::io::{Read as _, Write as _};
+    let worker = worker();
+    let (mut ours, theirs) = UnixStream::pair().unwrap();
+    Run::guest(
+        "python",
+        &["python3", "-m", "assize_candidate", "/work/main.py"],
+    )
+    .file("main.py", b"def double(x):\n    return 2 * x\n")
+    .channel(theirs)
+    .start(&worker);
+    let receive = |ours: &mut UnixStream| {
+        let mut length = [0; 4];
+        ours.read_exact(&mut length).unwrap();
+        let mut body = vec![0; u32::from_le_bytes(length) as usize];
+        ours.read_exact(&mut body).unwrap();
+        String::from_utf8(body).unwrap()
+    };
+    assert!(receive(&mut ours).contains("ready"));
+    let call = br#"{"call": {"id": 1, "name": "double", "args": [21], "kwargs": []}}"#;
+    ours.write_all(&u32::try_from(call.len()).unwrap().to_le_bytes())
+        .unwrap();
+    ours.write_all(call).unwrap();
+    let answer = receive(&mut ours);
+    assert!(answer.contains("42"), "{answer}");
+    drop(ours);
+    assert_eq!(worker.receive().end, WasiEnd::Exited(0));
+}

@@ -1,0 +1,173 @@
+//! A case, ready to be tried, and what trying it said.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use assize_executor::{Backend, Collect, Outcome, Usage};
+use assize_policies::{Limits, Profile};
+use assize_runtimes::{CompileReport, Program, Runtime};
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use crate::checker::Checker;
+use crate::plain::Json;
+use crate::reward::Scheme;
+use crate::verdict::Verdict;
+
+/// One program and one input.
+#[derive(Debug, Clone)]
+pub struct Run {
+    /// What to run.
+    pub submission: Submission,
+    /// Standard input.
+    pub stdin: Vec<u8>,
+    /// Arguments.
+    pub args: Vec<String>,
+    /// Variables on top of the runtime's.
+    pub env: Vec<(String, String)>,
+    /// Files to hand back.
+    pub collect: Vec<Collect>,
+}
+
+/// A program with the runtime, policy and limits it gets, all checked.
+#[derive(Debug, Clone)]
+pub struct Submission {
+    /// The program.
+    pub program: Program,
+    /// What compiles and runs it.
+    pub runtime: Arc<Runtime>,
+    /// What it may do.
+    pub policy: Arc<Profile>,
+    /// What each of its runs may use.
+    pub limits: Limits,
+}
+
+/// What one run said.
+#[derive(Debug)]
+pub struct RunResult {
+    /// What the compiler said, for languages that have one.
+    pub compile: Option<CompileReport>,
+    /// The run; none when there was nothing to run.
+    pub outcome: Option<Outcome>,
+}
+
+/// One submission and the tests of one problem.
+#[derive(Debug, Clone)]
+pub struct Case {
+    /// What is tried.
+    pub submission: Submission,
+    /// The tests, at least one.
+    pub tests: Vec<Test>,
+    /// How outputs and returned values are compared.
+    pub checker: Checker,
+    /// Whether later tests are skipped once one has failed.
+    pub stop_on_first_failure: bool,
+    /// How verdicts become a reward.
+    pub reward: Scheme,
+}
+
+/// One test.
+#[derive(Debug, Clone)]
+pub struct Test {
+    /// Its name in the result.
+    pub id: String,
+    /// What it does.
+    pub kind: TestKind,
+}
+
+/// What a test does.
+#[derive(Debug, Clone)]
+pub enum TestKind {
+    /// Runs the program on an input and compares its output.
+    Program {
+        /// Input.
+        stdin: Vec<u8>,
+        /// Expected output.
+        stdout: Vec<u8>,
+    },
+    /// Calls a function and compares what it returns.
+    Call {
+        /// Name, or `Class.method`.
+        function: String,
+        /// Positional arguments.
+        args: Vec<Json>,
+        /// Keyword arguments.
+        kwargs: Vec<(String, Json)>,
+        /// Expected value.
+        returns: Json,
+    },
+    /// Runs a test script that calls the candidate's functions.
+    Script {
+        /// The script.
+        script: String,
+        /// Names it takes from the candidate; found out when absent.
+        names: Option<Vec<String>>,
+    },
+}
+
+/// What a case came to.
+#[derive(Debug)]
+pub struct Judgement {
+    /// The verdict.
+    pub verdict: Verdict,
+    /// Tests that passed.
+    pub passed: usize,
+    /// Tests there are, run or not.
+    pub total: usize,
+    /// Tests that ran, in order.
+    pub tests: Vec<TestResult>,
+    /// The reward; none where we do not know.
+    pub reward: Option<f64>,
+    /// Whether tests and candidate were in different processes.
+    pub integrity: Integrity,
+    /// What the compiler said, for languages that have one.
+    pub compile: Option<CompileReport>,
+    /// CPU and wall time summed, memory at its highest.
+    pub usage: Usage,
+    /// Where it ran.
+    pub backend: Backend,
+    /// What ran it.
+    pub runtime: Arc<Runtime>,
+}
+
+/// How far the tests were from the candidate's reach.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Integrity {
+    /// Another process in another cell.
+    Isolated,
+}
+
+/// What one test came to.
+#[derive(Debug)]
+pub struct TestResult {
+    /// The test's name.
+    pub id: String,
+    /// Its verdict.
+    pub verdict: Verdict,
+    /// One line of why, empty when it passed.
+    pub detail: String,
+    /// What the candidate's run used.
+    pub usage: Usage,
+    /// The candidate's run, unless it never came to one.
+    pub outcome: Option<Outcome>,
+}
+
+/// Expected values and arguments as they stand in a request.
+pub fn json(raw: &RawValue) -> Result<Json, String> {
+    Json::from_raw(raw).map_err(|e| e.to_string())
+}
+
+/// Adds one run to a sum.
+pub(crate) fn add(sum: &mut Usage, run: &Usage) {
+    sum.cpu += run.cpu;
+    sum.wall += run.wall;
+    sum.memory_peak = sum.memory_peak.max(run.memory_peak);
+    sum.processes_peak = sum.processes_peak.max(run.processes_peak);
+}
+
+/// A time as milliseconds with three decimals, for people and JSON.
+#[must_use]
+pub fn millis(time: Duration) -> f64 {
+    (time.as_secs_f64() * 1e6).round() / 1e3
+}

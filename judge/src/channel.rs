@@ -1,0 +1,213 @@
+//! Our end of the channel to a candidate: one call, one alleged answer.
+//!
+//! Nothing that arrives here is believed further than "this process says its
+//! function returned that". It is bounded before it is read and decoded in
+//! [`crate::plain`] alone.
+
+use std::io;
+use std::os::unix::net::UnixStream as StdStream;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::UnixStream;
+
+use crate::plain::{Json, PlainValue, to_python_tagged};
+
+/// Longest frame, in bytes; the guest's harness has the same bound.
+const MAX_FRAME: usize = 16 << 20;
+
+/// What a candidate alleges.
+#[derive(Debug)]
+pub(crate) enum Answer {
+    /// The function returned this.
+    Value(PlainValue),
+    /// It raised.
+    Raised(Alleged),
+    /// The program raised while it was loaded.
+    Load(Alleged),
+    /// There is no such function.
+    Missing,
+    /// It returned something that cannot be carried as plain data.
+    NotPlain(String),
+    /// The process ended before it answered.
+    Gone,
+    /// What arrived makes no sense.
+    Nonsense(String),
+}
+
+/// An exception, as alleged.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Alleged {
+    #[serde(rename = "type")]
+    kind: String,
+    message: String,
+    line: Option<u64>,
+}
+
+impl std::fmt::Display for Alleged {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let clip = |s: &str, n: usize| -> String {
+            s.chars().take(n).flat_map(char::escape_debug).collect()
+        };
+        write!(f, "{}: {}", clip(&self.kind, 100), clip(&self.message, 300))?;
+        self.line.map_or(Ok(()), |line| write!(f, " (line {line})"))
+    }
+}
+
+#[derive(Deserialize)]
+struct Hello {
+    ready: Option<bool>,
+    load: Option<Alleged>,
+}
+
+#[derive(Deserialize)]
+struct Reply {
+    #[serde(default, deserialize_with = "present")]
+    value: Option<Box<RawValue>>,
+    raised: Option<Alleged>,
+    missing: Option<bool>,
+    not_plain: Option<String>,
+}
+
+/// Tells `"value": null`, which is `None` returned, from no value at all.
+fn present<'de, D: serde::Deserializer<'de>>(d: D) -> Result<Option<Box<RawValue>>, D::Error> {
+    Box::<RawValue>::deserialize(d).map(Some)
+}
+
+/// Asks for one call and returns what is alleged of it.
+pub(crate) async fn ask(
+    socket: StdStream,
+    function: &str,
+    args: &[Json],
+    kwargs: &[(String, Json)],
+) -> Answer {
+    match converse(socket, function, args, kwargs).await {
+        Ok(answer) => answer,
+        // A reset or a torn frame: the process is gone.
+        Err(_) => Answer::Gone,
+    }
+}
+
+async fn converse(
+    socket: StdStream,
+    function: &str,
+    args: &[Json],
+    kwargs: &[(String, Json)],
+) -> io::Result<Answer> {
+    socket.set_nonblocking(true)?;
+    let mut socket = UnixStream::from_std(socket)?;
+    let hello = match receive(&mut socket).await? {
+        Ok(frame) => frame,
+        Err(nonsense) => return Ok(Answer::Nonsense(nonsense)),
+    };
+    match serde_json::from_slice(&hello) {
+        Ok(Hello {
+            ready: Some(true),
+            load: None,
+        }) => {}
+        Ok(Hello {
+            load: Some(alleged),
+            ..
+        }) => return Ok(Answer::Load(alleged)),
+        Ok(Hello { .. }) => return Ok(Answer::Nonsense("no greeting".into())),
+        Err(e) => return Ok(Answer::Nonsense(e.to_string())),
+    }
+    let args: Vec<Value> = args.iter().map(to_python_tagged).collect();
+    let kwargs: Vec<Value> = kwargs
+        .iter()
+        .map(|(k, v)| json!([k, to_python_tagged(v)]))
+        .collect();
+    let call = json!({"call": {"id": 1, "name": function, "args": args, "kwargs": kwargs}});
+    send(&mut socket, call.to_string().as_bytes()).await?;
+    let reply = match receive(&mut socket).await? {
+        Ok(frame) => frame,
+        Err(nonsense) => return Ok(Answer::Nonsense(nonsense)),
+    };
+    Ok(read_reply(&reply))
+}
+
+fn read_reply(frame: &[u8]) -> Answer {
+    match serde_json::from_slice::<Reply>(frame) {
+        Ok(Reply {
+            raised: Some(alleged),
+            ..
+        }) => Answer::Raised(alleged),
+        Ok(Reply {
+            missing: Some(true),
+            ..
+        }) => Answer::Missing,
+        Ok(Reply {
+            not_plain: Some(reason),
+            ..
+        }) => Answer::NotPlain(
+            reason
+                .chars()
+                .take(300)
+                .flat_map(char::escape_debug)
+                .collect(),
+        ),
+        Ok(Reply {
+            value: Some(raw), ..
+        }) => match PlainValue::from_slice(raw.get().as_bytes()) {
+            Ok(value) => Answer::Value(value),
+            Err(bad) => Answer::Nonsense(bad.to_string()),
+        },
+        Ok(Reply { .. }) => Answer::Nonsense("an empty answer".into()),
+        Err(e) => Answer::Nonsense(e.to_string()),
+    }
+}
+
+async fn send(socket: &mut UnixStream, body: &[u8]) -> io::Result<()> {
+    let length = u32::try_from(body.len()).map_err(|_| io::ErrorKind::InvalidInput)?;
+    socket.write_all(&length.to_le_bytes()).await?;
+    socket.write_all(body).await
+}
+
+async fn receive(socket: &mut UnixStream) -> io::Result<Result<Vec<u8>, String>> {
+    let mut prefix = [0; 4];
+    socket.read_exact(&mut prefix).await?;
+    let length = u32::from_le_bytes(prefix) as usize;
+    if length > MAX_FRAME {
+        return Ok(Err(format!("a frame of {length} bytes")));
+    }
+    // Grows as bytes arrive: a lying prefix reserves nothing.
+    let mut body = Vec::new();
+    let got = socket.take(length as u64).read_to_end(&mut body).await?;
+    if got < length {
+        Err(io::ErrorKind::UnexpectedEof.into())
+    } else {
+        Ok(Ok(body))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_null_value_is_a_value() {
+        assert!(matches!(
+            read_reply(b"{\"id\":1,\"value\":null}"),
+            Answer::Value(PlainValue::Null)
+        ));
+    }
+
+    #[test]
+    fn forged_replies_are_nonsense_and_never_a_panic() {
+        for frame in [
+            &b""[..],
+            b"[]",
+            b"{}",
+            b"{\"value\":{\"i\":\"x\"}}",
+            b"\xff\xfe",
+            b"nul",
+        ] {
+            assert!(
+                matches!(read_reply(frame), Answer::Nonsense(_)),
+                "{frame:?}"
+            );
+        }
+    }
+}

@@ -1,0 +1,329 @@
+//! Splits a case into runs, asks the executor for them, and judges.
+
+use std::collections::BTreeMap;
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+
+use assize_executor::{End, Executor, Fault, Limit, Outcome, Sealed, Usage};
+use assize_policies::Profile;
+use assize_runtimes::{Built, Registry, Role, Runnable};
+
+use crate::case::{
+    Case, Integrity, Judgement, Run, RunResult, Submission, Test, TestKind, TestResult, add,
+};
+use crate::channel::{Answer, ask};
+use crate::checker::Checker;
+use crate::plain::{Json, equals_json};
+use crate::script;
+use crate::verdict::Verdict;
+
+/// Everything needed to try cases on this host.
+pub struct Engine {
+    executor: Arc<Executor>,
+    registry: Registry,
+    profiles: BTreeMap<String, Arc<Profile>>,
+    compile: Arc<Profile>,
+}
+
+impl Engine {
+    /// Looks for runtimes and loads the shipped profiles.
+    pub async fn start(executor: Arc<Executor>) -> Result<Self, String> {
+        let profiles: BTreeMap<String, Arc<Profile>> = Profile::shipped()
+            .map_err(|e| e.to_string())?
+            .into_iter()
+            .map(|p| (p.name.clone(), Arc::new(p)))
+            .collect();
+        let named = |name: &str| {
+            profiles
+                .get(name)
+                .cloned()
+                .ok_or_else(|| format!("profile {name} is missing"))
+        };
+        let compile = named("compile")?;
+        let registry = Registry::survey(&executor, &compile).await?;
+        Ok(Self {
+            executor,
+            registry,
+            profiles,
+            compile,
+        })
+    }
+
+    /// The runtimes of this host.
+    #[must_use]
+    pub fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    /// The executor below.
+    #[must_use]
+    pub fn executor(&self) -> &Arc<Executor> {
+        &self.executor
+    }
+
+    /// A profile that requests may name.
+    #[must_use]
+    pub fn profile(&self, name: &str) -> Option<&Arc<Profile>> {
+        self.profiles.get(name).filter(|p| p.requestable)
+    }
+
+    /// Names of the profiles that requests may name.
+    pub fn profiles(&self) -> impl Iterator<Item = &Arc<Profile>> {
+        self.profiles.values().filter(|p| p.requestable)
+    }
+
+    async fn build(&self, submission: &Submission) -> Result<Built, Fault> {
+        submission
+            .program
+            .build(&self.executor, &submission.runtime, &self.compile)
+            .await
+    }
+
+    /// Runs one program on one input.
+    pub async fn run(&self, run: &Run) -> Result<RunResult, Fault> {
+        let (runnable, compile) = match self.build(&run.submission).await? {
+            Built::Ready { runnable, compile } => (runnable, compile),
+            Built::Refused(report) => {
+                return Ok(RunResult {
+                    compile: Some(report),
+                    outcome: None,
+                });
+            }
+        };
+        let Submission { limits, policy, .. } = &run.submission;
+        let mut plan = runnable
+            .plan(Role::Program(&run.args), *limits, policy, &run.env)
+            .map_err(|e| Fault::Host(e.to_string()))?;
+        plan.stdin = input(&run.stdin)?;
+        plan.collect.clone_from(&run.collect);
+        let outcome = self.executor.run(plan).await?;
+        Ok(RunResult {
+            compile,
+            outcome: Some(outcome),
+        })
+    }
+
+    /// Tries one case: compiles once, then one fresh run per test.
+    pub async fn judge(&self, case: &Case) -> Result<Judgement, Fault> {
+        let submission = &case.submission;
+        let mut judgement = Judgement {
+            verdict: Verdict::JudgeError,
+            passed: 0,
+            total: case.tests.len(),
+            tests: Vec::new(),
+            reward: None,
+            integrity: Integrity::Isolated,
+            compile: None,
+            usage: Usage::default(),
+            backend: submission.runtime.backend,
+            runtime: Arc::clone(&submission.runtime),
+        };
+        let runnable = match self.build(submission).await? {
+            Built::Ready { runnable, compile } => {
+                judgement.compile = compile;
+                runnable
+            }
+            Built::Refused(report) => {
+                judgement.compile = Some(report);
+                judgement.verdict = Verdict::CompileError;
+                judgement.reward = case
+                    .reward
+                    .reward(&[Verdict::CompileError], case.tests.len());
+                return Ok(judgement);
+            }
+        };
+        for test in &case.tests {
+            let result = self.try_test(case, &runnable, test).await?;
+            add(&mut judgement.usage, &result.usage);
+            let passed = result.verdict == Verdict::Accepted;
+            judgement.passed += usize::from(passed);
+            judgement.tests.push(result);
+            if !passed && case.stop_on_first_failure {
+                break;
+            }
+        }
+        let ran: Vec<Verdict> = judgement.tests.iter().map(|t| t.verdict).collect();
+        judgement.verdict = Verdict::fold(ran.iter().copied()).unwrap_or(Verdict::JudgeError);
+        judgement.reward = case.reward.reward(&ran, case.tests.len());
+        Ok(judgement)
+    }
+
+    /// One test. A fault of ours is a `judge_error` of this test, so that one
+    /// lost cell does not lose the verdicts of the others.
+    async fn try_test(
+        &self,
+        case: &Case,
+        runnable: &Runnable,
+        test: &Test,
+    ) -> Result<TestResult, Fault> {
+        let submission = &case.submission;
+        let tried = match &test.kind {
+            TestKind::Program { stdin, stdout } => {
+                self.program_test(case, runnable, stdin, stdout).await
+            }
+            TestKind::Call {
+                function,
+                args,
+                kwargs,
+                returns,
+            } => {
+                self.call_test(case, runnable, function, args, kwargs, returns)
+                    .await
+            }
+            TestKind::Script { script, names } => {
+                let executor = &self.executor;
+                script::run(executor, submission, runnable, script, names.as_deref()).await
+            }
+        };
+        let id = test.id.clone();
+        match tried {
+            Ok((verdict, detail, outcome)) => {
+                let usage = outcome.usage;
+                Ok(TestResult {
+                    id,
+                    verdict,
+                    detail,
+                    usage,
+                    outcome: Some(outcome),
+                })
+            }
+            // The caller's to know as an answer of its own, not as a verdict.
+            Err(
+                fault @ (Fault::ShuttingDown | Fault::Unenforceable { .. } | Fault::NoBackend(_)),
+            ) => Err(fault),
+            Err(fault) => {
+                tracing::error!(%fault, "a test could not be tried");
+                let verdict = Verdict::JudgeError;
+                let detail = format!("{}: {fault}", fault.code());
+                Ok(TestResult {
+                    id,
+                    verdict,
+                    detail,
+                    usage: Usage::default(),
+                    outcome: None,
+                })
+            }
+        }
+    }
+
+    async fn program_test(
+        &self,
+        case: &Case,
+        runnable: &Runnable,
+        stdin: &[u8],
+        stdout: &[u8],
+    ) -> Result<(Verdict, String, Outcome), Fault> {
+        let Submission { limits, policy, .. } = &case.submission;
+        let mut plan = runnable
+            .plan(Role::Program(&[]), *limits, policy, &[])
+            .map_err(|e| Fault::Host(e.to_string()))?;
+        plan.stdin = input(stdin)?;
+        let outcome = self.executor.run(plan).await?;
+        let (verdict, detail) = match (&outcome.end, limit_verdict(&outcome.end)) {
+            (_, Some(verdict)) => (verdict, not_accepted(&outcome)),
+            (End::Exited(0), None) => match case.checker.check(stdout, &outcome.stdout.data) {
+                Ok(()) => (Verdict::Accepted, String::new()),
+                Err(difference) => (Verdict::WrongAnswer, difference.to_string()),
+            },
+            (_, None) => (Verdict::RunTimeError, not_accepted(&outcome)),
+        };
+        Ok((verdict, detail, outcome))
+    }
+
+    async fn call_test(
+        &self,
+        case: &Case,
+        runnable: &Runnable,
+        function: &str,
+        args: &[Json],
+        kwargs: &[(String, Json)],
+        returns: &Json,
+    ) -> Result<(Verdict, String, Outcome), Fault> {
+        let Submission { limits, policy, .. } = &case.submission;
+        let mut attempt = 0;
+        let (answer, outcome) = loop {
+            attempt += 1;
+            let (ours, theirs) = script::pair()?;
+            let mut plan = runnable
+                .plan(Role::Candidate, *limits, policy, &[])
+                .map_err(|e| Fault::Host(e.to_string()))?;
+            plan.channel = Some(theirs);
+            let asking = ask(UnixStream::from(ours), function, args, kwargs);
+            match tokio::join!(asking, self.executor.run(plan)) {
+                (answer, Ok(outcome)) => break (answer, outcome),
+                (_, Err(fault)) if fault.retryable() && attempt < 3 => {}
+                (_, Err(fault)) => return Err(fault),
+            }
+        };
+        let (verdict, detail) = match (limit_verdict(&outcome.end), answer) {
+            (Some(verdict), _) => (verdict, not_accepted(&outcome)),
+            (None, Answer::Value(value)) => {
+                let tolerance = match case.checker {
+                    Checker::Float(tolerance) => Some(tolerance),
+                    Checker::Tokens | Checker::Exact | Checker::Lines => None,
+                };
+                match equals_json(&value, returns, tolerance) {
+                    Ok(()) => (Verdict::Accepted, String::new()),
+                    Err(mismatch) => (Verdict::WrongAnswer, mismatch.to_string()),
+                }
+            }
+            (None, Answer::Raised(alleged)) => (Verdict::RunTimeError, alleged.to_string()),
+            (None, Answer::Load(alleged)) => (
+                Verdict::RunTimeError,
+                format!("while it was loaded: {alleged}"),
+            ),
+            (None, Answer::Missing) => (
+                Verdict::RunTimeError,
+                format!("there is no function {function:?}"),
+            ),
+            (None, Answer::NotPlain(reason)) => (
+                Verdict::WrongAnswer,
+                format!("the result is not plain data: {reason}"),
+            ),
+            (None, Answer::Gone) => (
+                Verdict::RunTimeError,
+                format!("{} before it answered", not_accepted(&outcome)),
+            ),
+            (None, Answer::Nonsense(reason)) => (
+                Verdict::WrongAnswer,
+                format!("it answered nonsense: {reason}"),
+            ),
+        };
+        Ok((verdict, detail, outcome))
+    }
+}
+
+/// Standard input as sealed memory; none when empty.
+fn input(stdin: &[u8]) -> Result<Option<Sealed>, Fault> {
+    if stdin.is_empty() {
+        return Ok(None);
+    }
+    Sealed::new(&[stdin])
+        .map(Some)
+        .map_err(|e| Fault::Host(e.to_string()))
+}
+
+/// The verdict of a run that was ended for something, whatever it printed.
+pub(crate) fn limit_verdict(end: &End) -> Option<Verdict> {
+    match end {
+        End::Limit(Limit::Cpu | Limit::Wall) => Some(Verdict::TimeLimitExceeded),
+        End::Limit(Limit::Memory) => Some(Verdict::MemoryLimitExceeded),
+        End::Limit(Limit::Output) => Some(Verdict::OutputLimitExceeded),
+        End::Violation => Some(Verdict::SecurityViolation),
+        End::Exited(_) | End::Signaled(_) | End::Trapped(_) => None,
+    }
+}
+
+/// How a run ended, in a few words.
+pub(crate) fn not_accepted(outcome: &Outcome) -> String {
+    match &outcome.end {
+        End::Exited(status) => format!("it exited with status {status}"),
+        End::Signaled(signal) => format!("it was ended by signal {signal}"),
+        End::Trapped(trap) => format!("it trapped: {trap}"),
+        End::Violation => "it did what its policy forbids".to_owned(),
+        End::Limit(Limit::Cpu) => "CPU time ran out".to_owned(),
+        End::Limit(Limit::Wall) => "wall time ran out (it was waiting or sleeping)".to_owned(),
+        End::Limit(Limit::Memory) => "memory ran out".to_owned(),
+        End::Limit(Limit::Output) => "it wrote more than it may".to_owned(),
+    }
+}

@@ -1,0 +1,208 @@
+//! Test scripts: the script in one cell, the candidate in another.
+
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+
+use assize_executor::{End, Executor, Fault, FileSource, Limit, Outcome, Plan};
+use assize_policies::Limits;
+use assize_runtimes::{Built, Program, Role, Runnable};
+use serde::Deserialize;
+use serde_json::json;
+
+use crate::case::Submission;
+use crate::engine::{limit_verdict, not_accepted};
+use crate::verdict::Verdict;
+
+/// Most bytes of a tester's report.
+const REPORT_BYTES: u64 = 64 << 10;
+/// Times a pair is started before a lost cell becomes a fault.
+const ATTEMPTS: u32 = 3;
+
+#[derive(Debug, Deserialize)]
+struct Report {
+    outcome: String,
+    message: String,
+    #[serde(rename = "type")]
+    kind: Option<String>,
+    line: Option<u64>,
+    calls: u64,
+}
+
+/// Runs a script against a candidate.
+pub(crate) async fn run(
+    executor: &Executor,
+    submission: &Submission,
+    candidate: &Runnable,
+    script: &str,
+    names: Option<&[String]>,
+) -> Result<(Verdict, String, Outcome), Fault> {
+    let tester = tester(executor, submission, script).await?;
+    let config = json!({ "names": names }).to_string();
+    let mut attempt = 1;
+    loop {
+        let (ours, theirs) = pair()?;
+        let mut a = plan(candidate, Role::Candidate, submission.limits, submission)?;
+        let mut b = plan(
+            &tester,
+            Role::Tester(&config),
+            tester_limits(submission),
+            submission,
+        )?;
+        a.channel = Some(ours);
+        b.channel = Some(theirs);
+        b.report_bytes = REPORT_BYTES;
+        // Hash order of the test side is not the candidate's to foresee.
+        b.env.retain(|(k, _)| k != "PYTHONHASHSEED");
+        match executor.run_pair(a, b).await {
+            (Ok(candidate), Ok(tester)) => {
+                let (verdict, detail) = conclude(&candidate, &tester);
+                return Ok((verdict, detail, candidate));
+            }
+            (Err(fault), _) | (_, Err(fault)) if fault.retryable() && attempt < ATTEMPTS => {
+                tracing::warn!(%fault, attempt, "a pair lost a cell, trying again");
+                attempt += 1;
+            }
+            (Err(fault), _) | (_, Err(fault)) => return Err(fault),
+        }
+    }
+}
+
+/// The script as a program of the same runtime.
+async fn tester(
+    executor: &Executor,
+    submission: &Submission,
+    script: &str,
+) -> Result<Runnable, Fault> {
+    let path = "assize_test.py".to_owned();
+    let data = script.as_bytes().to_vec();
+    let file = FileSource {
+        path: path.clone(),
+        data,
+        executable: false,
+    };
+    let program = Program {
+        files: vec![file],
+        entry: path,
+    };
+    match program
+        .build(executor, &submission.runtime, &submission.policy)
+        .await?
+    {
+        Built::Ready { runnable, .. } => Ok(runnable),
+        Built::Refused(_) => Err(Fault::Host("a test script does not compile".into())),
+    }
+}
+
+fn plan(
+    runnable: &Runnable,
+    role: Role<'_>,
+    limits: Limits,
+    submission: &Submission,
+) -> Result<Plan, Fault> {
+    runnable
+        .plan(role, limits, &submission.policy, &[])
+        .map_err(|e| Fault::Host(e.to_string()))
+}
+
+/// The test side waits for the candidate and compares what may be large, so
+/// it gets more of everything; the candidate's limits still end the pair.
+fn tester_limits(submission: &Submission) -> Limits {
+    let limits = submission.limits;
+    Limits {
+        cpu_ms: limits.cpu_ms.saturating_mul(2).saturating_add(5_000),
+        wall_ms: limits.wall_ms.saturating_mul(2).saturating_add(10_000),
+        memory_bytes: limits.memory_bytes.max(512 << 20),
+        ..limits
+    }
+}
+
+pub(crate) fn pair() -> Result<(OwnedFd, OwnedFd), Fault> {
+    let (a, b) = UnixStream::pair().map_err(|e| Fault::Host(e.to_string()))?;
+    Ok((a.into(), b.into()))
+}
+
+/// What both sides' outcomes mean together. The candidate's limits come
+/// first: a test that fails because the candidate was ended is not a wrong
+/// answer, and one that passes in a cell that broke its limits did not pass.
+fn conclude(candidate: &Outcome, tester: &Outcome) -> (Verdict, String) {
+    if let Some(verdict) = limit_verdict(&candidate.end) {
+        return (verdict, not_accepted(candidate));
+    }
+    let report: Report = match serde_json::from_slice(&tester.report.data) {
+        Ok(report) => report,
+        // The candidate can hand over results so large that the test side
+        // chokes on them: that is its doing and must not look like ours.
+        Err(_) => {
+            return match &tester.end {
+                End::Limit(Limit::Cpu | Limit::Wall) => {
+                    let why = "the tests ran out of time on the candidate's results";
+                    (Verdict::TimeLimitExceeded, why.to_owned())
+                }
+                End::Limit(Limit::Memory) => {
+                    let why = "the tests ran out of memory on the candidate's results";
+                    (Verdict::MemoryLimitExceeded, why.to_owned())
+                }
+                End::Limit(Limit::Output) => (
+                    Verdict::JudgeError,
+                    "the test script printed too much".to_owned(),
+                ),
+                end => (
+                    Verdict::JudgeError,
+                    format!("the test side ended without report: {end:?}"),
+                ),
+            };
+        }
+    };
+    let what = describe(&report);
+    match report.outcome.as_str() {
+        "passed" => (Verdict::Accepted, String::new()),
+        "assertion" | "raised" | "bad_data" => (Verdict::WrongAnswer, what),
+        "candidate_raised" | "load" => (Verdict::RunTimeError, what),
+        "missing" => (
+            Verdict::RunTimeError,
+            format!("a name the tests need is missing: {what}"),
+        ),
+        "candidate_gone" => (Verdict::RunTimeError, gone(candidate, report.calls)),
+        "unsupported" => (
+            Verdict::JudgeError,
+            format!("the tests need live objects: {what}"),
+        ),
+        "broken" => (
+            Verdict::JudgeError,
+            format!("the test script itself failed: {what}"),
+        ),
+        other => (Verdict::JudgeError, format!("unknown report {other:?}")),
+    }
+}
+
+fn describe(report: &Report) -> String {
+    let mut text = report.kind.clone().unwrap_or_default();
+    if !report.message.is_empty() {
+        if !text.is_empty() {
+            text.push_str(": ");
+        }
+        text.push_str(&report.message);
+    }
+    let mut text: String = text
+        .chars()
+        .take(400)
+        .flat_map(char::escape_debug)
+        .collect();
+    if let Some(line) = report.line {
+        text.push_str(&format!(" (test line {line})"));
+    }
+    text
+}
+
+/// A process that ended before its tests were over.
+fn gone(candidate: &Outcome, calls: u64) -> String {
+    let when = if calls == 0 {
+        "before the tests began"
+    } else {
+        "before the tests were over"
+    };
+    match &candidate.end {
+        End::Exited(status) => format!("it exited with status {status} {when}"),
+        _ => format!("{} {when}", not_accepted(candidate)),
+    }
+}

@@ -1,0 +1,96 @@
+// Attacks by making processes: bombs, daemons, zombies, siblings, signals.
+#define _GNU_SOURCE
+#include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+static void deaf(void) {
+  for (int s = 1; s < 65; s++) signal(s, SIG_IGN);
+  sigset_t all; sigfillset(&all); sigprocmask(SIG_BLOCK, &all, 0);
+}
+static void *spin(void *p) { for (;;) __asm__ volatile(""); return p; }
+static double cpu(void) { struct timespec t; clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t); return t.tv_sec + t.tv_nsec / 1e9; }
+
+// Every process forks for ever, and no failure stops it.
+static int bomb(int n) { deaf(); for (;;) fork(); }
+// A grandchild in its own session that ignores everything and keeps stdout.
+static int daemonize(int n) {
+  int ready[2]; pipe(ready);
+  if (!fork()) {
+    setsid();
+    if (!fork()) { setsid(); deaf(); write(ready[1], "x", 1); close(ready[1]); for (;;) pause(); }
+    _exit(0);
+  }
+  char c; read(ready[0], &c, 1);
+  puts("parent leaves"); return 0;
+}
+// Children nobody waits for, until the kernel refuses.
+static int zombies(int n) {
+  for (int i = 0; i < n; i++) {
+    pid_t p = fork();
+    if (p < 0) { printf("%d %s\n", i, strerrorname_np(errno)); return 0; }
+    if (!p) _exit(0);
+  }
+  printf("%d all\n", n); return 0;
+}
+static void *idle(void *p) { for (;;) pause(); return p; }
+static int threads(int n) {
+  for (int i = 0; i < n; i++) {
+    pthread_t t; int e = pthread_create(&t, 0, idle, 0);
+    if (e) { printf("%d %s\n", i, strerrorname_np(e)); return 0; }
+  }
+  printf("%d all\n", n); return 0;
+}
+// A child whose parent is the cell's init, as our own would be.
+static int sibling(int n) {
+  long p = syscall(SYS_clone, CLONE_PARENT | SIGCHLD, 0, 0, 0, 0);
+  if (!p) { deaf(); printf("ppid %d\n", getppid()); fflush(stdout); for (;;) pause(); }
+  usleep(50000); return 7;
+}
+static int stop(int n) { kill(getpid(), SIGSTOP); puts("continued"); return 0; }
+static int sleeper(int n) { deaf(); for (;;) pause(); }
+static int closing(int n) { for (int i = 0; i < 1024; i++) close(i); for (;;) pause(); }
+static int vforked(int n) { if (!vfork()) for (;;) pause(); return 0; }
+static int one(int n) { spin(0); }
+static int stubborn(int n) { deaf(); spin(0); }
+static int spin_threads(int n) { for (int i = 1; i < n; i++) { pthread_t t; pthread_create(&t, 0, spin, 0); } spin(0); }
+static int spin_children(int n) { for (int i = 0; i < n; i++) if (!fork()) spin(0); for (;;) pause(); }
+static int spin_orphans(int n) {
+  for (int i = 0; i < n; i++) if (!fork()) { if (!fork()) { setsid(); spin(0); } _exit(0); }
+  for (;;) pause();
+}
+// Short-lived children: each is gone before anybody looks.
+static int churn(int n) { for (;;) { if (!fork()) { while (cpu() < 0.01) ; _exit(0); } wait(0); } }
+// Two children reach the limit together and are gone before the parent ends well.
+static int hidden(int ms) {
+  for (int i = 0; i < 2; i++) if (!fork()) { while (cpu() < ms / 1000.0) ; _exit(0); }
+  wait(0); wait(0); puts("all is well"); return 0;
+}
+static int segv(int n) { *(volatile int *)8 = 1; return 0; }
+static int abrt(int n) { abort(); }
+static int fpe(int n) { volatile int z = 0; return 1 / z; }
+static int ill(int n) { __builtin_trap(); }
+static int status(int n) { return n; }
+static int raise_it(int n) { signal(n, SIG_DFL); raise(n); return 0; }
+static int kill_all(int n) { int r = kill(-1, SIGKILL); printf("%s\n", r ? strerrorname_np(errno) : "sent"); return 0; }
+
+#define P(x, f) {#x, f}
+static struct { const char *name; int (*f)(int); } table[] = {
+  P(bomb, bomb), P(daemon, daemonize), P(zombies, zombies), P(threads, threads), P(sibling, sibling), P(stop, stop),
+  P(sleep, sleeper), P(close, closing), P(vfork, vforked), P(spin, one), P(stubborn, stubborn),
+  P(spin-threads, spin_threads), P(spin-children, spin_children), P(spin-orphans, spin_orphans), P(churn, churn), P(hidden, hidden),
+  P(segv, segv), P(abrt, abrt), P(fpe, fpe), P(ill, ill), P(exit, status), P(raise, raise_it), P(kill-all, kill_all)};
+int main(int c, char **a) {
+  for (unsigned i = 0; c > 1 && i < sizeof table / sizeof *table; i++)
+    if (!strcmp(a[1], table[i].name)) return table[i].f(c > 2 ? atoi(a[2]) : 0);
+  return 99;
+}

@@ -1,0 +1,182 @@
+//! State: what one run leaves, the next run in its slot does not find.
+
+use assize_executor::{End, Fault, Layer, Plan, Sealed};
+use assize_tests::hostile::{carried_over, hostile, on_one_slot, show};
+use assize_tests::{alone, block_on, executor, out, python, run, shell};
+
+/// `what` is gone with all layers and stays with `without`.
+fn only_held_by(what: &[&str], without: &[Layer]) {
+    for what in what {
+        assert!(!carried_over(what, &[]), "{what} was carried over");
+        assert!(
+            carried_over(what, without),
+            "{what}: the attack does not work even without {without:?}"
+        );
+    }
+}
+
+#[test]
+fn system_v_ipc_ends_with_its_run() {
+    alone!({
+        only_held_by(&["shm", "sem", "msg"], &[Layer::FreshIpc]);
+    });
+}
+
+#[test]
+fn posix_queues_end_with_their_run() {
+    alone!({
+        // Landlock refuses them altogether: without it they can be had.
+        let landlock = Layer::Landlock;
+        assert!(!carried_over("mq", &[landlock]));
+        assert!(carried_over("mq", &[landlock, Layer::FreshIpc]));
+    });
+}
+
+#[test]
+fn keys_are_out_of_reach() {
+    alone!({
+        let executor = executor(2, &[]);
+        let outcome = run(&executor, hostile("probe", &["addkey_user"]));
+        assert_eq!(out(&outcome), "addkey_user\tDENIED ENOSYS\n");
+        let outcome = run(&executor, hostile("probe", &["keyctl"]));
+        assert_eq!(out(&outcome), "keyctl\tDENIED ENOSYS\n");
+        drop(executor);
+        assert!(carried_over("key", &[Layer::Seccomp]));
+    });
+}
+
+#[test]
+fn files_end_with_their_run() {
+    alone!({
+        only_held_by(&["tmp", "work", "devshm", "xattr"], &[Layer::FreshTmp]);
+    });
+}
+
+#[test]
+fn the_roots_of_writable_trees_take_no_attributes_and_keep_their_mode() {
+    alone!({
+        assert!(!carried_over("rootxattr", &[]));
+        assert!(!carried_over("mode", &[]));
+        // Kept across runs and owned by the program, they would.
+        let open = [Layer::FreshTmp, Layer::ProgramUid];
+        assert!(carried_over("mode", &open));
+    });
+}
+
+#[test]
+fn listeners_end_with_their_run() {
+    alone!({
+        only_held_by(&["tcp"], &[Layer::Sweep]);
+        assert!(!carried_over("abstract", &[]));
+        // Landlock scopes abstract sockets, so it too has to go.
+        assert!(carried_over("abstract", &[Layer::Sweep, Layer::Landlock]));
+    });
+}
+
+#[test]
+fn input_shared_by_runs_carries_nothing_between_them() {
+    alone!({
+        let executor = executor(2, &[]);
+        let input = Sealed::new(&[b"input"]).expect("sealed memory");
+        let with_input = |plan: Plan| Plan {
+            stdin: Some(input.clone()),
+            ..plan
+        };
+        let leave = with_input(hostile("state", &["leave", "input"]));
+        let find = || with_input(hostile("state", &["find", "input"]));
+        let (_, found) = on_one_slot(&executor, leave, find);
+        assert!(out(&found).contains("nothing"), "{}", show(&found));
+        let touched = run(
+            &executor,
+            with_input(hostile("state", &["find", "inputtime"])),
+        );
+        assert!(
+            out(&touched).contains("nothing EPERM") || out(&touched).contains("nothing EACCES"),
+            "{}",
+            show(&touched)
+        );
+        let reads = run(&executor, with_input(shell("cat")));
+        assert_eq!(out(&reads), "input", "{}", show(&reads));
+    });
+}
+
+#[test]
+fn empty_input_is_no_device_of_the_host() {
+    alone!({
+        let executor = executor(2, &[]);
+        let touched = run(&executor, hostile("state", &["find", "inputtime"]));
+        assert!(out(&touched).contains("nothing"), "{}", show(&touched));
+    });
+}
+
+#[test]
+fn attacks_on_the_init_fail_and_the_slot_works_on() {
+    alone!({
+        let executor = executor(2, &[]);
+        let attacks = [
+            ("kill1_9", "EPERM"),
+            ("sigqueue1", "EPERM"),
+            ("pidfd_signal1", "EPERM"),
+            ("rlimit1", "EPERM"),
+            ("prio1", "EPERM"),
+            ("setsched1", "EPERM"),
+            ("affinity1", "EPERM"),
+            ("madvise1", "EACCES"),
+            ("pidfd_ns1", "EACCES"),
+            ("ptrace1", "ENOSYS"),
+            ("vmread1", "ENOSYS"),
+            ("vmwrite1", "ENOSYS"),
+            ("pidfd_getfd1", "ENOSYS"),
+            ("proc1mem", "ENOENT"),
+        ];
+        for (attack, errno) in attacks {
+            let outcome = run(&executor, hostile("probe", &[attack]));
+            let expected = format!("{attack}\tDENIED {errno}\n");
+            assert_eq!(out(&outcome), expected, "{}", show(&outcome));
+        }
+        for _ in 0..6 {
+            let outcome = run(&executor, python("print(open('/proc/self/limits').read())"));
+            assert_eq!(outcome.end, End::Exited(0), "{}", show(&outcome));
+            assert_eq!(outcome.attempts, 1, "a slot was lost");
+            let files = out(&outcome);
+            let files = files.lines().find(|l| l.starts_with("Max open files"));
+            assert!(files.is_some_and(|l| l.contains("1024")), "{files:?}");
+        }
+    });
+}
+
+#[test]
+fn attacks_on_the_init_fail_and_the_slot_works_on_control() {
+    alone!({
+        let executor = executor(2, &[Layer::ProgramUid]);
+        let outcome = run(&executor, hostile("probe", &["rlimit1"]));
+        assert_eq!(out(&outcome), "rlimit1\tALLOWED 0\n", "{}", show(&outcome));
+        // Six descriptors are too few for an init: its slot is lost, which
+        // the executor must notice and survive.
+        let mut lost = 0;
+        for _ in 0..6 {
+            match block_on(executor.run(shell("exit 0"))) {
+                Ok(outcome) => lost += outcome.attempts - 1,
+                Err(Fault::CellLost(_) | Fault::NotStarted(_)) => lost += 1,
+                Err(other) => panic!("{other}"),
+            }
+        }
+        assert!(lost > 0, "the init did not mind");
+    });
+}
+
+#[test]
+fn memory_left_behind_is_given_back_before_the_next_run() {
+    alone!({
+        let executor = executor(2, &[]);
+        let fill = || {
+            assize_tests::limited(hostile("memory", &["sysv", "24"]), |l| {
+                l.memory_bytes = 32 << 20;
+            })
+        };
+        for n in 0..12 {
+            let outcome = run(&executor, fill());
+            assert_eq!(outcome.end, End::Exited(0), "{n}: {}", show(&outcome));
+        }
+    });
+}

@@ -1,0 +1,141 @@
+//! System calls: the whole table of probes, and what kills.
+
+use std::collections::BTreeMap;
+
+use assize_executor::{End, Layer};
+use assize_tests::hostile::{hostile, shared, show};
+use assize_tests::{alone, executor, limited, out, run};
+
+/// Probes of `programs/probe.c` that are refused, by the error they get.
+/// ENOSYS is the filter's allow-list, EPERM its deny-list or the kernel.
+const DENIED: [(&str, &str); 7] = [
+    (
+        "EPERM",
+        "unshare_user userns_mount userns_net_raw userns_nftables timens mount umount remount unshare_ipc capset setgroups setuid0 setgid0 prlimit1 setprio1 affinity1 kill1 kill1_9 sigqueue1 pidfd_signal1 setsched1 prio1 rlimit1 mknod mknod_disk rlim_up fifo chmodtmp",
+    ),
+    (
+        "ENOSYS",
+        "fsopen fsopen_config open_tree chroot pivot setns_self ptrace1 ptrace_child vmread1 vmwrite1 pidfd_getfd1 clone_newuser clone_newpid clone3_newuser timens_clone iouring keyctl addkey_user uffd bpf perf netlink netlink_pair vsock alg packet ax25 can xdp smc tipc kcm tiocsti tiocsti_high tioclinux personality namehandle clock syslog module kexec reboot swapon sethost iopl ldt acct quota quotactl_fd lookup_dcookie moveto fanotify mount_setattr statmount listmount lsm_attr cachestat memfd_secret process_mrelease kcmp vhangup migrate ioprio_rt",
+    ),
+    (
+        "ENOENT",
+        "setns proc1mem proc1env proc1root proc1maps corepat sysrq dropc kcore kallsyms kmsg devkvm devvda devmem devfuse wvar shadow root work sysfs cgroupfs cgroupfs_mk thp",
+    ),
+    (
+        "EACCES",
+        "nice fcntl_lease madvise1 pidfd_ns1 wpasswd box rootdir mq",
+    ),
+    (
+        "EROFS",
+        "wroot wusr wdev wetc oomadj selfmem rmwork null_times",
+    ),
+    ("EXDEV", "hardlink_foreign renametmp"),
+    ("ECONNREFUSED", "absconn"),
+];
+
+/// Probes that are ended by SIGSYS.
+const KILLED: [&str; 3] = ["x32", "int80", "int80_socket"];
+
+/// Probes that succeed, and why they may.
+const ALLOWED: [(&str, &str); 12] = [
+    ("memfd_exec", "a program may run what it made"),
+    ("tmp_exec", "likewise"),
+    ("shm", "the IPC namespace is the run's own"),
+    ("bind_lo", "the loopback is the cell's own"),
+    ("unix", "likewise"),
+    (
+        "seccomp_nest",
+        "restricting oneself further is everybody's right",
+    ),
+    ("landlock", "likewise"),
+    ("personality_get", "only asks"),
+    ("mbind", "its own memory"),
+    ("wdevshm", "part of the run's own scratch space"),
+    (
+        "inotify_usr",
+        "KNOWN: watches on read-only trees see the host's use of them",
+    ),
+    (
+        "flock_usr",
+        "KNOWN: locks on read-only trees are shared with other cells",
+    ),
+];
+
+/// Probes that other tests judge.
+const ELSEWHERE: [&str; 8] = [
+    "mptcp",
+    "sctp",
+    "dccp",
+    "udplite",
+    "sock_packet",
+    "ping",
+    "rawsock",
+    "core_raise",
+];
+
+#[test]
+fn every_probe_gets_the_answer_in_the_table() {
+    let plan = limited(hostile("probe", &[]), |l| l.wall_ms = 20_000);
+    let outcome = run(shared(), plan);
+    assert_eq!(outcome.end, End::Exited(0), "{}", show(&outcome));
+    let said = out(&outcome);
+    let answers: BTreeMap<&str, &str> = said.lines().filter_map(|l| l.split_once('\t')).collect();
+    let mut expected: BTreeMap<&str, String> = BTreeMap::new();
+    for (errno, names) in DENIED {
+        for name in names.split_whitespace() {
+            expected.insert(name, format!("DENIED {errno}"));
+        }
+    }
+    expected.extend(KILLED.map(|name| (name, "KILLED by signal 31".to_owned())));
+    expected.extend(ALLOWED.map(|(name, _)| (name, "ALLOWED".to_owned())));
+    let mut wrong = Vec::new();
+    for (name, answer) in &answers {
+        match expected.get(name) {
+            None if ELSEWHERE.contains(name) => {}
+            None => wrong.push(format!("{name}: {answer}, not in the table")),
+            Some(e) if answer.starts_with(e.as_str()) => {}
+            Some(e) => wrong.push(format!("{name}: {answer}, expected {e}")),
+        }
+    }
+    let missing = expected.keys().filter(|n| !answers.contains_key(*n));
+    wrong.extend(missing.map(|n| format!("{n}: did not run")));
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(answers.len() > 130, "{} probes", answers.len());
+}
+
+#[test]
+fn without_the_filter_the_kernel_would_have_obliged() {
+    alone!({
+        let executor = executor(2, &[Layer::Seccomp]);
+        for probe in [
+            "keyctl",
+            "addkey_user",
+            "uffd",
+            "netlink",
+            "vsock",
+            "ptrace_child",
+            "personality",
+            "ldt",
+            "listmount",
+            "memfd_secret",
+            "int80",
+            "int80_socket",
+        ] {
+            let outcome = run(&executor, hostile("probe", &[probe]));
+            assert!(out(&outcome).contains("ALLOWED"), "{}", show(&outcome));
+        }
+        // ENOSPC: not the filter but the count of namespaces, set to 0.
+        let outcome = run(&executor, hostile("probe", &["unshare_user"]));
+        assert_eq!(out(&outcome), "unshare_user\tDENIED ENOSPC\n");
+    });
+}
+
+#[test]
+fn a_foreign_system_call_ends_the_program() {
+    for probe in KILLED {
+        let outcome = run(shared(), hostile("probe", &[probe]));
+        assert_eq!(outcome.end, End::Violation, "{}", show(&outcome));
+        assert_eq!(outcome.violations.len(), 1, "{}", show(&outcome));
+        assert_eq!(out(&outcome), "");
+    }
+}

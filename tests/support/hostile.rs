@@ -1,0 +1,286 @@
+//! Hostile programs and the host's view of them.
+//!
+//! The sources lie in `escape/programs`. They are compiled on the host, which
+//! is harmless, and executed in cells only: nothing here starts one.
+
+use std::collections::hash_map::DefaultHasher;
+use std::fs;
+use std::hash::{Hash, Hasher};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+
+use assize_executor::{Executor, FileSource, Layer, Outcome, Pack, Plan};
+
+use crate::{binaries, executor, out, plan, run};
+
+/// The executor of all tests of one process. Tests that look at the host, at
+/// one slot's past, or that switch a layer off run [`alone`] with their own.
+///
+/// # Panics
+/// When this host cannot run cells.
+pub fn shared() -> &'static Executor {
+    static SHARED: OnceLock<Executor> = OnceLock::new();
+    SHARED.get_or_init(|| executor(2, &[]))
+}
+
+/// The compiled form of `escape/programs/<name>.c`.
+///
+/// # Panics
+/// When there is no C compiler: a test that cannot test must say so.
+#[must_use]
+pub fn compiled(name: &str) -> Vec<u8> {
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("escape/programs/{name}.c"));
+    let text = fs::read(&source).unwrap_or_else(|e| panic!("{}: {e}", source.display()));
+    let mut hasher = DefaultHasher::new();
+    text.hash(&mut hasher);
+    let dir = binaries().join("hostile");
+    fs::create_dir_all(&dir).expect("a directory for compiled programs");
+    let binary = dir.join(format!("{name}-{:016x}", hasher.finish()));
+    if !binary.exists() {
+        let partial = dir.join(format!("{name}-{}", std::process::id()));
+        let compiled = Command::new("gcc")
+            .args(["-O1", "-w", "-s", "-static", "-pthread", "-o"])
+            .args([&partial, &source])
+            .output()
+            .expect("gcc is needed to compile the hostile programs");
+        assert!(
+            compiled.status.success(),
+            "{}",
+            String::from_utf8_lossy(&compiled.stderr)
+        );
+        fs::rename(&partial, &binary).expect("renaming within a directory");
+    }
+    fs::read(&binary).expect("a compiled program")
+}
+
+/// A plan that runs a hostile program under the default profile.
+///
+/// # Panics
+/// When it cannot be compiled.
+#[must_use]
+pub fn hostile(program: &str, args: &[&str]) -> Plan {
+    let path = format!("/work/{program}");
+    let mut argv = vec![path.as_str()];
+    argv.extend(args);
+    let mut plan = plan(&argv);
+    let file = FileSource {
+        path: program.to_owned(),
+        data: compiled(program),
+        executable: true,
+    };
+    plan.files = Some(Pack::new(&[file]).expect("a plain name"));
+    plan
+}
+
+/// Runs a test in a process of its own: its cells, cgroups, descriptors and
+/// uids are then nobody else's. Use through [`alone!`](crate::alone).
+///
+/// # Panics
+/// When the test fails there, or was not found.
+pub fn alone(here: &str, body: impl FnOnce()) {
+    if std::env::var_os(ALONE).is_some() {
+        return body();
+    }
+    let (name, said) = in_own_process(here, ALONE)
+        .output()
+        .map(|done| {
+            let mut said = String::from_utf8_lossy(&done.stdout).into_owned();
+            said.push_str(&String::from_utf8_lossy(&done.stderr));
+            (done.status.success(), said)
+        })
+        .expect("the test binary starts again");
+    assert!(name && said.contains("1 passed"), "{said}");
+}
+
+const ALONE: &str = "ASSIZE_TEST_ALONE";
+
+/// This test binary again, to run only the test that contains `here`, with a
+/// variable set to say why.
+///
+/// # Panics
+/// When the running binary has no path.
+#[must_use]
+pub fn in_own_process(here: &str, variable: &str) -> Command {
+    // `here` is the path of an item inside the test function.
+    let (_, path) = here.split_once("::").expect("a crate's item");
+    let (test, _) = path.rsplit_once("::").expect("an item in a function");
+    let mut command = Command::new(std::env::current_exe().expect("a running test has a path"));
+    command
+        .args(["--exact", test, "--nocapture"])
+        .env(variable, "1");
+    command
+}
+
+/// Runs a block in a process of its own; see [`hostile::alone`](alone()).
+#[macro_export]
+macro_rules! alone {
+    ($body:block) => {{
+        fn here() {}
+        $crate::hostile::alone(std::any::type_name_of_val(&here), || $body)
+    }};
+}
+
+/// Waits until `condition` holds.
+///
+/// # Panics
+/// When it still does not after `limit`.
+pub fn eventually(limit: Duration, what: &str, mut condition: impl FnMut() -> bool) {
+    let end = Instant::now() + limit;
+    while !condition() {
+        assert!(Instant::now() < end, "not within {limit:?}: {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// A process of some cell, as the host sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CellProcess {
+    /// Host pid.
+    pub pid: u32,
+    /// Its name and state.
+    pub what: String,
+    /// Whether it is a program, not an init.
+    pub program: bool,
+}
+
+/// All processes in cells of the server with this pid, zombies included.
+///
+/// # Panics
+/// When the host has no /proc.
+#[must_use]
+pub fn cell_processes(server: u32) -> Vec<CellProcess> {
+    let first = 0x4A00_0000 + (server & 0xFFFF) * 0x400;
+    let mut found = Vec::new();
+    for entry in fs::read_dir("/proc").expect("/proc").flatten() {
+        let Ok(pid) = entry.file_name().to_string_lossy().parse::<u32>() else {
+            continue;
+        };
+        let status = fs::read_to_string(entry.path().join("status")).unwrap_or_default();
+        let field = |name: &str| {
+            let line = status.lines().find(|l| l.starts_with(name))?;
+            line.split_whitespace().nth(1).map(str::to_owned)
+        };
+        let uid = field("Uid:").and_then(|u| u.parse::<u32>().ok());
+        let Some(slot) = uid.and_then(|u| u.checked_sub(first)) else {
+            continue;
+        };
+        if slot < 0x400 {
+            let name = field("Name:").unwrap_or_default();
+            let state = field("State:").unwrap_or_default();
+            let what = format!("{name} ({state})");
+            let program = slot % 2 == 1;
+            found.push(CellProcess { pid, what, program });
+        }
+    }
+    found
+}
+
+/// Programs (not inits) of this process's own cells.
+///
+/// # Panics
+/// When the host has no /proc.
+#[must_use]
+pub fn survivors() -> Vec<CellProcess> {
+    let mut all = cell_processes(std::process::id());
+    all.retain(|p| p.program);
+    all
+}
+
+/// Directories a server with this pid has in any cgroup hierarchy.
+#[must_use]
+pub fn cgroup_dirs(server: u32) -> Vec<PathBuf> {
+    fn walk(dir: &Path, name: &str, depth: u32, found: &mut Vec<PathBuf>) {
+        for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
+            if !entry.file_type().is_ok_and(|t| t.is_dir()) {
+                continue;
+            }
+            if entry.file_name() == name {
+                found.push(entry.path());
+            } else if depth > 0 {
+                walk(&entry.path(), name, depth - 1, found);
+            }
+        }
+    }
+    let mut found = Vec::new();
+    let name = format!("assize-{server}");
+    walk(Path::new("/sys/fs/cgroup"), &name, 6, &mut found);
+    found
+}
+
+/// Runs `first`, then `then` until it lands on the slot that `first` had, and
+/// returns both outcomes. Both must print `slot=<uid>` as their first line.
+///
+/// # Panics
+/// When the slot never comes round again, or a run prints no slot.
+#[must_use]
+pub fn on_one_slot(
+    executor: &Executor,
+    first: Plan,
+    then: impl Fn() -> Plan,
+) -> (Outcome, Outcome) {
+    let first = run(executor, first);
+    let slot = slot_of(&first);
+    for _ in 0..100 {
+        let second = run(executor, then());
+        if slot_of(&second) == slot {
+            return (first, second);
+        }
+    }
+    panic!("slot {slot} never came round again");
+}
+
+fn slot_of(outcome: &Outcome) -> String {
+    let text = out(outcome);
+    let line = text.lines().next().unwrap_or_default();
+    assert!(
+        line.starts_with("slot="),
+        "{:?}: {}",
+        outcome.end,
+        show(outcome)
+    );
+    line.to_owned()
+}
+
+/// Whether what `leave` left in a slot is there for the slot's next run, with
+/// these layers off. `programs/state.c` has the things that can be left.
+///
+/// # Panics
+/// When leaving or looking does not work at all.
+#[must_use]
+pub fn carried_over(what: &str, without: &[Layer]) -> bool {
+    let executor = executor(2, without);
+    let look = || hostile("state", &["find", what]);
+    let (left, found) = on_one_slot(&executor, hostile("state", &["leave", what]), look);
+    assert!(out(&left).contains("left"), "{}", show(&left));
+    let text = out(&found);
+    assert!(
+        text.contains("found") || text.contains("nothing"),
+        "{}",
+        show(&found)
+    );
+    text.contains("found")
+}
+
+/// Everything an outcome says, for messages.
+#[must_use]
+pub fn show(outcome: &Outcome) -> String {
+    let clip = |data: &[u8]| {
+        String::from_utf8_lossy(&data[..data.len().min(2000)])
+            .trim_end()
+            .to_owned()
+    };
+    format!(
+        "{:?} {:?} {:?}\nstdout ({}): {}\nstderr ({}): {}",
+        outcome.end,
+        outcome.usage,
+        outcome.violations,
+        outcome.stdout.total,
+        clip(&outcome.stdout.data),
+        outcome.stderr.total,
+        clip(&outcome.stderr.data)
+    )
+}
