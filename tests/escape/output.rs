@@ -105,3 +105,7 @@ fn a_program_that_takes_its_output_back_harms_only_itself() {
     let said = out(&outcome);
     assert!(said.is_empty() || said == "said\n", "{said:?}");
 }
+#[test]
+fn zz_scout() {
+    for s in ["1","2"] { println!("{}", show(&quick(&["firehose", s])).chars().take(400).collect::<String>()); }
+}

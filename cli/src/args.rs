@@ -1,0 +1,276 @@
+//! The command line.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+
+use assize_runtimes::BackendChoice;
+
+/// Runs programs written by models in cells they cannot leave, and judges them.
+#[derive(Debug, Parser)]
+#[command(name = "assize", version, propagate_version = true)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    pub(crate) host: Host,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Options about this host, the same for every command.
+#[derive(Debug, Clone, ClapArgs)]
+pub(crate) struct Host {
+    /// Native slots kept ready [default: two per core]
+    #[arg(long, global = true, env = "ASSIZE_SLOTS")]
+    pub(crate) slots: Option<u32>,
+    /// Directory of built WASI guests [default: beside the binary]
+    #[arg(long, global = true, env = "ASSIZE_GUESTS")]
+    pub(crate) guests: Option<PathBuf>,
+    /// Directory with assize-jail and assize-wasm [default: beside this binary]
+    #[arg(long, global = true, env = "ASSIZE_BIN")]
+    pub(crate) bin: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Serve the HTTP API
+    Serve(Serve),
+    /// Run one program
+    Run(Run),
+    /// Judge one program against tests
+    Judge(Judge),
+    /// Grade a data set and print pass@k
+    Eval(Eval),
+    /// Show what this host can enforce, each line proven by a probe
+    Doctor(Json),
+    /// List the languages of this host
+    Runtimes(Json),
+    /// Print the OpenAPI document
+    Openapi,
+}
+
+impl Args {
+    /// Whether one JSON document and nothing else belongs on stdout.
+    pub(crate) fn json(&self) -> bool {
+        match &self.command {
+            Command::Serve(_) | Command::Openapi => false,
+            Command::Run(a) => a.json,
+            Command::Judge(a) => a.json,
+            Command::Eval(a) => a.json,
+            Command::Doctor(a) | Command::Runtimes(a) => a.json,
+        }
+    }
+
+    pub(crate) fn log_level(&self) -> &'static str {
+        match &self.command {
+            Command::Serve(_) => "info",
+            Command::Run(_)
+            | Command::Judge(_)
+            | Command::Eval(_)
+            | Command::Doctor(_)
+            | Command::Runtimes(_)
+            | Command::Openapi => "error",
+        }
+    }
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Json {
+    /// Print one JSON document
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Serve {
+    /// Where to listen; anything but loopback needs API keys in the config
+    #[arg(long)]
+    pub(crate) listen: Option<SocketAddr>,
+    /// Configuration file
+    #[arg(long)]
+    pub(crate) config: Option<PathBuf>,
+    /// Serve even though a probe failed; what failed is refused with 422
+    #[arg(long)]
+    pub(crate) best_effort: bool,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum Backend {
+    Auto,
+    Native,
+    Wasi,
+}
+
+impl From<Backend> for BackendChoice {
+    fn from(backend: Backend) -> Self {
+        match backend {
+            Backend::Auto => Self::Auto,
+            Backend::Native => Self::Native,
+            Backend::Wasi => Self::Wasi,
+        }
+    }
+}
+
+/// What `run` and `judge` share.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Program {
+    /// The program
+    pub(crate) file: PathBuf,
+    /// Its language [default: by its extension]
+    #[arg(long)]
+    pub(crate) language: Option<String>,
+    /// Where to run it
+    #[arg(long, value_enum, default_value = "auto")]
+    pub(crate) backend: Backend,
+    /// CPU time, e.g. 2s or 500ms
+    #[arg(long, value_parser = duration_ms)]
+    pub(crate) cpu: Option<u64>,
+    /// Wall time, e.g. 6s
+    #[arg(long, value_parser = duration_ms)]
+    pub(crate) wall: Option<u64>,
+    /// Memory, e.g. 256M
+    #[arg(long, value_parser = bytes)]
+    pub(crate) memory: Option<u64>,
+    /// Policy
+    #[arg(long)]
+    pub(crate) policy: Option<String>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Run {
+    #[command(flatten)]
+    pub(crate) program: Program,
+    /// Standard input from a file
+    #[arg(long)]
+    pub(crate) stdin: Option<PathBuf>,
+    /// Arguments of the program
+    #[arg(last = true)]
+    pub(crate) args: Vec<String>,
+    /// Print one JSON document
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Judge {
+    #[command(flatten)]
+    pub(crate) program: Program,
+    /// tests.jsonl (one test a line, as in the API), or a directory of
+    /// NAME.in and NAME.ans files
+    #[arg(long)]
+    pub(crate) problem: PathBuf,
+    /// How outputs are compared: tokens, exact, lines or float
+    #[arg(long, default_value = "tokens")]
+    pub(crate) checker: String,
+    /// Print one JSON document
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(group = clap::ArgGroup::new("solutions").required(true))]
+pub(crate) struct Eval {
+    /// HumanEval data set, .jsonl or .jsonl.gz
+    pub(crate) dataset: PathBuf,
+    /// Samples: lines of {"task_id", "completion"}
+    #[arg(long, group = "solutions")]
+    pub(crate) samples: Option<PathBuf>,
+    /// Grade the data set's own solutions
+    #[arg(long, group = "solutions")]
+    pub(crate) canonical: bool,
+    /// Grade this one completion for every task
+    #[arg(long, group = "solutions", allow_hyphen_values = true)]
+    pub(crate) completion: Option<String>,
+    /// The k of pass@k
+    #[arg(short, value_delimiter = ',', default_value = "1,10,100")]
+    pub(crate) k: Vec<u64>,
+    /// Where to run
+    #[arg(long, value_enum, default_value = "auto")]
+    pub(crate) backend: Backend,
+    /// CPU time of each program, e.g. 3s
+    #[arg(long, value_parser = duration_ms, default_value = "3s")]
+    pub(crate) cpu: u64,
+    /// A running server, e.g. http://127.0.0.1:8080 [default: one of our own]
+    #[arg(long)]
+    pub(crate) server: Option<String>,
+    /// API key for that server
+    #[arg(long, env = "ASSIZE_API_KEY", hide_env_values = true)]
+    pub(crate) key: Option<String>,
+    /// Cases at once, when the server is our own [default: one per core]
+    #[arg(long)]
+    pub(crate) jobs: Option<usize>,
+    /// Write results.jsonl and report.json here
+    #[arg(long)]
+    pub(crate) out: Option<PathBuf>,
+    /// Print one JSON document
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `2s`, `500ms`, `1m` or plain milliseconds, as milliseconds.
+fn duration_ms(text: &str) -> Result<u64, String> {
+    let (number, unit) = split(text);
+    let number: f64 = number
+        .parse()
+        .map_err(|_| format!("{text:?} is not a time like 2s"))?;
+    let factor = match unit {
+        "" | "ms" => 1.0,
+        "s" => 1e3,
+        "m" | "min" => 6e4,
+        _ => return Err(format!("unknown unit {unit:?}; use ms, s or m")),
+    };
+    whole(number * factor, text)
+}
+
+/// `256M`, `1G`, `64K` or plain bytes, as bytes (powers of 1024).
+fn bytes(text: &str) -> Result<u64, String> {
+    let (number, unit) = split(text);
+    let number: f64 = number
+        .parse()
+        .map_err(|_| format!("{text:?} is not a size like 256M"))?;
+    let shift = match unit.trim_end_matches("iB").trim_end_matches('B') {
+        "" => 0,
+        "K" | "k" => 10,
+        "M" | "m" => 20,
+        "G" | "g" => 30,
+        _ => return Err(format!("unknown unit {unit:?}; use K, M or G")),
+    };
+    whole(number * f64::from(1u32 << shift), text)
+}
+
+fn split(text: &str) -> (&str, &str) {
+    text.split_at(
+        text.find(|c: char| c.is_ascii_alphabetic())
+            .unwrap_or(text.len()),
+    )
+}
+
+fn whole(value: f64, text: &str) -> Result<u64, String> {
+    if value.is_finite() && (0.0..9e15).contains(&value) {
+        Ok(value.round() as u64)
+    } else {
+        Err(format!("{text:?} is out of range"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_and_sizes_are_read_with_their_units() {
+        assert_eq!(duration_ms("2s"), Ok(2000));
+        assert_eq!(duration_ms("1.5s"), Ok(1500));
+        assert_eq!(duration_ms("250"), Ok(250));
+        assert!(duration_ms("2h").is_err() && duration_ms("-1s").is_err());
+        assert_eq!(bytes("256M"), Ok(256 << 20));
+        assert_eq!(bytes("1GiB"), Ok(1 << 30));
+        assert!(bytes("lots").is_err());
+    }
+
+    #[test]
+    fn the_command_line_is_sound() {
+        use clap::CommandFactory;
+        Args::command().debug_assert();
+    }
+}

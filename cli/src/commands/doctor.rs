@@ -1,0 +1,79 @@
+//! `assize doctor`: what this host can enforce, each line proven.
+
+use anyhow::Result;
+
+use crate::args::{Host, Json};
+use crate::{setup, show, status};
+
+pub(crate) async fn doctor(host: &Host, args: &Json) -> Result<u8> {
+    let engine = match setup::engine(host, 1).await {
+        Ok(engine) => engine,
+        Err(error) => {
+            if args.json {
+                println!(
+                    "{}",
+                    serde_json::json!({"ok": false, "error": format!("{error:#}")})
+                );
+            } else {
+                println!("This host cannot build a cell: {error:#}");
+                println!("{}", advice(&format!("{error:#}")));
+            }
+            return Ok(status::FAILED);
+        }
+    };
+    let proven = engine.executor().prove().await;
+    let missing = engine.registry().missing().to_vec();
+    setup::shut_down(&engine).await;
+    let ok = proven.all_enforced();
+    if args.json {
+        let body =
+            serde_json::json!({"ok": ok, "capabilities": proven, "missing_runtimes": missing});
+        println!("{body}");
+    } else {
+        let mut table = show::table(&["protection", "held", "tried", "seen"]);
+        for probe in &proven.probes {
+            let held = if probe.enforced { "yes" } else { "NO" };
+            table.add_row([probe.name, held, probe.tried, &show::harmless(&probe.seen)]);
+        }
+        println!("{table}\n");
+        println!(
+            "cgroups: {:?}; WASI backend: {}",
+            proven.cgroup,
+            if proven.wasi { "yes" } else { "no" }
+        );
+        println!(
+            "every run lists as enforced: {}",
+            proven.enforced.join(", ")
+        );
+        for runtime in &missing {
+            println!(
+                "not available: {} on {:?}: {}",
+                runtime.language, runtime.backend, runtime.reason
+            );
+        }
+        println!(
+            "\n{}",
+            if ok {
+                "Every protection held."
+            } else {
+                "NOT every protection held."
+            }
+        );
+    }
+    Ok(if ok { status::DONE } else { status::FAILED })
+}
+
+/// What to do about a host that cannot build cells.
+fn advice(error: &str) -> &'static str {
+    if error.contains("Namespaces") && error.contains("ermitted") {
+        "User namespaces are forbidden here. As root: sysctl kernel.unprivileged_userns_clone=1 \
+         user.max_user_namespaces=65536; in a container: --security-opt seccomp=unconfined"
+    } else if error.contains("cgroup") || error.contains("Delegate") {
+        "Assize needs its own cgroups. Run as root, or under systemd with Delegate=yes \
+         (see deploy/assize.service); in a container mount /sys/fs/cgroup writable"
+    } else if error.contains("Ids") || error.contains("denied") {
+        "Assize must be started as root on this version: it maps host ids for its cells"
+    } else {
+        "See SECURITY.md for what a host must offer"
+    }
+}

@@ -1,0 +1,63 @@
+//! One file a command.
+
+pub(crate) mod doctor;
+pub(crate) mod eval;
+pub(crate) mod judge;
+pub(crate) mod run;
+pub(crate) mod runtimes;
+pub(crate) mod serve;
+
+use anyhow::Result;
+use assize_api::types::RunRequest;
+use assize_policies::LimitsRequest;
+use assize_runtimes::Registry;
+
+use crate::Usage;
+use crate::args::Program;
+
+/// The request that `run` and `judge` make of their common options.
+pub(crate) fn request(registry: &Registry, program: &Program) -> Result<RunRequest> {
+    let path = &program.file;
+    let code = std::fs::read(path).map_err(|e| Usage(format!("{}: {e}", path.display())))?;
+    let code = String::from_utf8(code)
+        .map_err(|_| Usage(format!("{}: not UTF-8 text", path.display())))?;
+    let extension = path
+        .extension()
+        .and_then(|e| e.to_str())
+        .unwrap_or_default();
+    let by_extension = || {
+        let knows = |r: &&std::sync::Arc<assize_runtimes::Runtime>| {
+            r.manifest
+                .extensions
+                .first()
+                .is_some_and(|e| e == extension)
+        };
+        registry
+            .all()
+            .find(knows)
+            .map(|r| r.manifest.language.clone())
+    };
+    let language = program
+        .language
+        .clone()
+        .or_else(by_extension)
+        .ok_or_else(|| {
+            let message = "unknown extension; name the language with --language";
+            Usage(format!("{}: {message}", path.display()))
+        })?;
+    Ok(RunRequest {
+        language,
+        code: Some(code),
+        backend: program.backend.into(),
+        policy: program.policy.clone(),
+        limits: LimitsRequest {
+            cpu_ms: program.cpu,
+            wall_ms: program
+                .wall
+                .or(program.cpu.map(|cpu| cpu.saturating_mul(3))),
+            memory_bytes: program.memory,
+            ..LimitsRequest::default()
+        },
+        ..RunRequest::default()
+    })
+}

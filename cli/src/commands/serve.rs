@@ -1,0 +1,100 @@
+//! `assize serve`: the HTTP API until SIGTERM or SIGINT.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use assize_api::{App, Keys, Options};
+use serde::Deserialize;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::args::{Host, Serve};
+use crate::{Usage, setup, status};
+
+/// assize.toml
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct File {
+    listen: Option<SocketAddr>,
+    /// Cases at once; one per core when absent.
+    concurrency: Option<usize>,
+    /// Cases that may wait.
+    queue: Option<usize>,
+    /// Batches at once.
+    batches: Option<usize>,
+    /// Seconds for running cases to finish when stopping.
+    grace_s: Option<u64>,
+    keys: Vec<Key>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Key {
+    tenant: String,
+    /// `printf %s KEY | sha256sum`
+    sha256: String,
+}
+
+pub(crate) async fn serve(host: &Host, args: &Serve) -> Result<u8> {
+    let file = args
+        .config
+        .as_deref()
+        .map_or_else(|| Ok(File::default()), read)?;
+    let keys = file.keys.into_iter().map(|k| (k.tenant, k.sha256));
+    let options = Options {
+        concurrency: file.concurrency.unwrap_or_else(setup::cores),
+        queue: file.queue.unwrap_or(1024),
+        batches: file.batches.unwrap_or(64),
+        grace: Duration::from_secs(file.grace_s.unwrap_or(30)),
+        keys: Keys::new(keys).map_err(Usage)?,
+    };
+    let listen = args
+        .listen
+        .or(file.listen)
+        .unwrap_or(([127, 0, 0, 1], 8080).into());
+    // Bound first: a taken port should not cost the time of starting cells.
+    let listener = TcpListener::bind(listen)
+        .await
+        .with_context(|| format!("listening on {listen}"))?;
+    let engine = setup::engine(host, options.concurrency).await?;
+    let proven = engine.executor().prove().await;
+    if !proven.all_enforced() {
+        for probe in proven.probes.iter().filter(|p| !p.enforced) {
+            eprintln!(
+                "assize: not enforced: {} ({}; saw {})",
+                probe.name, probe.tried, probe.seen
+            );
+        }
+        if !args.best_effort {
+            setup::shut_down(&engine).await;
+            anyhow::bail!("refusing to serve: see `assize doctor`, or pass --best-effort");
+        }
+    }
+    let app = App::new(std::sync::Arc::clone(&engine), &options).map_err(anyhow::Error::msg)?;
+    let (mut term, mut int) = (
+        signal(SignalKind::terminate())?,
+        signal(SignalKind::interrupt())?,
+    );
+    let stop = async move {
+        tokio::select! { _ = term.recv() => {}, _ = int.recv() => {} }
+    };
+    eprintln!(
+        "assize: serving on http://{} ({} cases at once)",
+        listener.local_addr()?,
+        options.concurrency
+    );
+    let served = assize_api::serve(app, listener, stop).await;
+    setup::shut_down(&engine).await;
+    served?;
+    eprintln!("assize: stopped; every accepted case was answered");
+    Ok(status::DONE)
+}
+
+fn read(path: &Path) -> Result<File> {
+    let text =
+        std::fs::read_to_string(path).map_err(|e| Usage(format!("{}: {e}", path.display())))?;
+    let file = toml::from_str(&text).map_err(|e| Usage(format!("{}: {e}", path.display())))?;
+    Ok(file)
+}

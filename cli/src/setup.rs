@@ -1,0 +1,78 @@
+//! From options to a running engine.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use assize_executor::{Config, Executor};
+use assize_judge::engine::Engine;
+
+use crate::args::Host;
+
+/// Cores of this host.
+pub(crate) fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}
+
+/// Starts an executor and an engine on this host.
+pub(crate) async fn engine(host: &Host, cases: usize) -> Result<Arc<Engine>> {
+    let config = config(host, cases)?;
+    let executor = tokio::task::spawn_blocking(move || Executor::start(&config)).await??;
+    let engine = Engine::start(Arc::new(executor))
+        .await
+        .map_err(anyhow::Error::msg)?;
+    Ok(Arc::new(engine))
+}
+
+fn config(host: &Host, cases: usize) -> Result<Config> {
+    let beside = std::env::current_exe()?
+        .parent()
+        .map(Path::to_owned)
+        .unwrap_or_default();
+    let bin = host.bin.clone().unwrap_or_else(|| beside.clone());
+    let jail = bin.join("assize-jail");
+    anyhow::ensure!(
+        jail.exists(),
+        "{} does not exist; build the workspace (make build) or name the directory with --bin",
+        jail.display()
+    );
+    let worker = bin.join("assize-wasm");
+    let guests = guests(host, &bin);
+    let wasm = match (worker.exists(), guests) {
+        (true, Some(guests)) => Some((worker, guests)),
+        (false, _) | (_, None) => None,
+    };
+    // A function test takes two slots, of which one works at a time.
+    let slots = match host.slots {
+        Some(slots) => slots,
+        None => u32::try_from(cases * 2).context("too many cases at once")?,
+    };
+    Ok(Config {
+        jail,
+        wasm,
+        slots,
+        workers: u32::try_from(cores().min(cases)).unwrap_or(1),
+        binds: Vec::new(),
+        guest_files: assize_runtimes::guest_files(),
+        without: Vec::new(),
+    })
+}
+
+fn guests(host: &Host, bin: &Path) -> Option<PathBuf> {
+    let places = [
+        bin.join("guests"),
+        bin.join("../guests"),
+        "/usr/lib/assize/guests".into(),
+    ];
+    host.guests
+        .clone()
+        .into_iter()
+        .chain(places)
+        .find(|p| p.join("SHA256SUMS").exists())
+}
+
+/// Ends every cell, off the async threads.
+pub(crate) async fn shut_down(engine: &Engine) {
+    let executor = Arc::clone(engine.executor());
+    let _ = tokio::task::spawn_blocking(move || executor.shutdown()).await;
+}
