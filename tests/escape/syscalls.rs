@@ -51,14 +51,8 @@ const ALLOWED: [(&str, &str); 12] = [
     ("personality_get", "only asks"),
     ("mbind", "its own memory"),
     ("wdevshm", "part of the run's own scratch space"),
-    (
-        "inotify_usr",
-        "KNOWN: watches on read-only trees see the host's use of them",
-    ),
-    (
-        "flock_usr",
-        "KNOWN: locks on read-only trees are shared with other cells",
-    ),
+    ("inotify_usr", "judged by what it sees: state.rs"),
+    ("flock_usr", "likewise"),
 ];
 
 /// Probes that other tests judge.

@@ -54,6 +54,11 @@ fn children_that_come_and_go_are_counted() {
 }
 
 #[test]
+fn chains_of_orphans_do_not_keep_the_init_from_obeying() {
+    reached_the_cpu_limit(&burn(&["chains", "30"]));
+}
+
+#[test]
 fn a_parent_that_ends_well_cannot_hide_what_its_children_used() {
     let outcome = burn(&["hidden", "250"]);
     assert_eq!(outcome.end, End::Limit(Limit::Cpu), "{}", show(&outcome));

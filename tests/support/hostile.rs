@@ -8,6 +8,7 @@ use std::fs;
 use std::hash::{Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -63,12 +64,17 @@ pub fn compiled(name: &str) -> Vec<u8> {
 /// When it cannot be compiled.
 #[must_use]
 pub fn hostile(program: &str, args: &[&str]) -> Plan {
-    let path = format!("/work/{program}");
+    hostile_as(program, program, args)
+}
+
+/// As [`hostile`], with another name for the program's file.
+fn hostile_as(name: &str, program: &str, args: &[&str]) -> Plan {
+    let path = format!("/work/{name}");
     let mut argv = vec![path.as_str()];
     argv.extend(args);
     let mut plan = plan(&argv);
     let file = FileSource {
-        path: program.to_owned(),
+        path: name.to_owned(),
         data: compiled(program),
         executable: true,
     };
@@ -85,7 +91,7 @@ pub fn alone(here: &str, body: impl FnOnce()) {
     if std::env::var_os(ALONE).is_some() {
         return body();
     }
-    let (name, said) = in_own_process(here, ALONE)
+    let (passed, said) = in_own_process(here, ALONE)
         .output()
         .map(|done| {
             let mut said = String::from_utf8_lossy(&done.stdout).into_owned();
@@ -93,7 +99,7 @@ pub fn alone(here: &str, body: impl FnOnce()) {
             (done.status.success(), said)
         })
         .expect("the test binary starts again");
-    assert!(name && said.contains("1 passed"), "{said}");
+    assert!(passed && said.contains("1 passed"), "{said}");
 }
 
 const ALONE: &str = "ASSIZE_TEST_ALONE";
@@ -252,9 +258,15 @@ fn slot_of(outcome: &Outcome) -> String {
 /// When leaving or looking does not work at all.
 #[must_use]
 pub fn carried_over(what: &str, without: &[Layer]) -> bool {
+    // A new name each time: without fresh directories the last run's program
+    // is still there, and files are never overwritten.
+    static RUN: AtomicU32 = AtomicU32::new(0);
     let executor = executor(2, without);
-    let look = || hostile("state", &["find", what]);
-    let (left, found) = on_one_slot(&executor, hostile("state", &["leave", what]), look);
+    let state = |verb| {
+        let name = format!("state-{}", RUN.fetch_add(1, Ordering::Relaxed));
+        hostile_as(&name, "state", &[verb, what])
+    };
+    let (left, found) = on_one_slot(&executor, state("leave"), || state("find"));
     assert!(out(&left).contains("left"), "{}", show(&left));
     let text = out(&found);
     assert!(

@@ -3,6 +3,8 @@
 
 pub mod hostile;
 
+pub mod server;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 

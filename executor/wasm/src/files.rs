@@ -1,7 +1,7 @@
 //! `/work`: a run's files, laid out in a directory of its own.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::Write as _;
+use std::io::{ErrorKind, Write as _};
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Component, Path, PathBuf};
 
@@ -12,16 +12,16 @@ use wasmtime::error::Context as _;
 /// Bytes copied at once.
 const CHUNK: usize = 64 << 10;
 
+/// Names tried for one directory.
+const ATTEMPTS: u32 = 100;
+
 /// The directory; removed when dropped.
 pub(crate) struct WorkDir(PathBuf);
 
 impl WorkDir {
     /// Lays out `files` from `pack` in a fresh directory for run `id`.
     pub(crate) fn lay_out(id: u64, files: &[PackEntry], pack: &File) -> wasmtime::Result<Self> {
-        let path = std::env::temp_dir().join(format!("assize-{}-{id}", std::process::id()));
-        // Fails when it exists: nobody can have prepared it for us.
-        DirBuilder::new().mode(0o700).create(&path)?;
-        let dir = Self(path);
+        let dir = Self(fresh_directory(id)?);
         let size = pack.metadata()?.len();
         for file in files {
             dir.write(file, pack, size)
@@ -72,6 +72,25 @@ impl Drop for WorkDir {
     }
 }
 
+/// A directory that did not exist before: nobody can have prepared it for us.
+/// A worker that was killed leaves its own behind, and its process id comes
+/// round again, so a name that is taken is passed over.
+fn fresh_directory(id: u64) -> std::io::Result<PathBuf> {
+    let parent = std::env::temp_dir();
+    let name = format!("assize-{}-{id}", std::process::id());
+    let mut attempt = 0;
+    loop {
+        let path = parent.join(format!("{name}-{attempt}"));
+        match DirBuilder::new().mode(0o700).create(&path) {
+            Ok(()) => return Ok(path),
+            Err(error) if error.kind() == ErrorKind::AlreadyExists && attempt < ATTEMPTS => {
+                attempt += 1;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}
+
 /// Relative, and neither `.` nor `..` nor an empty component nor a NUL.
 fn is_plain(path: &str) -> bool {
     let plain = |part| matches!(part, Component::Normal(_));
@@ -83,6 +102,18 @@ fn is_plain(path: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_directory_left_by_a_killed_worker_is_passed_over() {
+        let (first, second) = (
+            fresh_directory(u64::MAX).unwrap(),
+            fresh_directory(u64::MAX),
+        );
+        let second = second.unwrap();
+        assert_ne!(first, second);
+        fs::remove_dir(first).unwrap();
+        fs::remove_dir(second).unwrap();
+    }
 
     #[test]
     fn only_plain_relative_paths_are_laid_out() {

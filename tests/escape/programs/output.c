@@ -16,7 +16,7 @@ static int flood(int fd) { memset(page, 'x', sizeof page); for (;;) if (write(fd
 // copying by several processes, so that it never looks empty. Ends by itself.
 static int firehose(int fd) {
   fcntl(fd, F_SETPIPE_SZ, 1 << 20);
-  for (int i = 0; i < 6; i++) if (!fork()) {
+  for (int i = 0; i < 4; i++) if (!fork()) {
     alarm(6); struct iovec v = {page, sizeof page};
     for (;;) vmsplice(fd, &v, 1, 0);
   }

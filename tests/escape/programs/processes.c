@@ -77,10 +77,22 @@ static int hidden(int ms) {
 }
 static int segv(int n) { *(volatile int *)8 = 1; return 0; }
 static int abrt(int n) { abort(); }
-static int fpe(int n) { volatile int z = 0; return 1 / z; }
+static int fpe(int n) { volatile int a = 1, z = 0; return a / z; }
 static int ill(int n) { __builtin_trap(); }
 static int status(int n) { return n; }
 static int raise_it(int n) { signal(n, SIG_DFL); raise(n); return 0; }
+// An orphan that the init has to reap, ended by a signal few have heard of.
+static int orphan_rt(int n) {
+  int gone[2]; pipe(gone);
+  if (!fork()) { if (!fork()) { signal(SIGRTMAX, SIG_DFL); raise(SIGRTMAX); } _exit(0); }
+  close(gone[1]); wait(0); char c; read(gone[0], &c, 1);
+  usleep(20000); return 6;
+}
+// Chains of processes: each makes the next and is gone, an orphan every time.
+static int chains(int n) {
+  for (int i = 0; i < n; i++) if (!fork()) for (;;) { pid_t p; while ((p = fork()) < 0) ; if (p) _exit(0); }
+  for (;;) pause();
+}
 static int kill_all(int n) { int r = kill(-1, SIGKILL); printf("%s\n", r ? strerrorname_np(errno) : "sent"); return 0; }
 
 #define P(x, f) {#x, f}
@@ -88,7 +100,7 @@ static struct { const char *name; int (*f)(int); } table[] = {
   P(bomb, bomb), P(daemon, daemonize), P(zombies, zombies), P(threads, threads), P(sibling, sibling), P(stop, stop),
   P(sleep, sleeper), P(close, closing), P(vfork, vforked), P(spin, one), P(stubborn, stubborn),
   P(spin-threads, spin_threads), P(spin-children, spin_children), P(spin-orphans, spin_orphans), P(churn, churn), P(hidden, hidden),
-  P(segv, segv), P(abrt, abrt), P(fpe, fpe), P(ill, ill), P(exit, status), P(raise, raise_it), P(kill-all, kill_all)};
+  P(segv, segv), P(abrt, abrt), P(fpe, fpe), P(ill, ill), P(exit, status), P(raise, raise_it), P(kill-all, kill_all), P(orphan-rt, orphan_rt), P(chains, chains)};
 int main(int c, char **a) {
   for (unsigned i = 0; c > 1 && i < sizeof table / sizeof *table; i++)
     if (!strcmp(a[1], table[i].name)) return table[i].f(c > 2 ? atoi(a[2]) : 0);

@@ -4,6 +4,7 @@
 
 use std::fs::{self, File};
 use std::io::Write as _;
+use std::net::Shutdown;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -32,7 +33,7 @@ pub(crate) fn binary() -> PathBuf {
     }
 }
 
-/// A running worker; killed when dropped.
+/// A running worker; ended when dropped.
 pub(crate) struct Worker {
     pub(crate) child: Child,
     pub(crate) socket: UnixStream,
@@ -78,7 +79,16 @@ impl Worker {
 }
 
 impl Drop for Worker {
+    /// Ends it as the executor would, so that it removes its files.
     fn drop(&mut self) {
+        let _ = self.socket.shutdown(Shutdown::Both);
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while Instant::now() < deadline {
+            if !matches!(self.child.try_wait(), Ok(None)) {
+                return;
+            }
+            std::thread::yield_now();
+        }
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

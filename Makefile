@@ -1,0 +1,51 @@
+# On a fresh Debian machine, two commands do everything:
+#   make demo   sets up, builds, starts the server, grades real programs over HTTP
+#   make test   sets up, builds, tests everything
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+# Cells need root to be built (the programs in them never have it).
+SUDO := $(if $(filter 0,$(shell id -u)),,sudo --preserve-env=PATH,ASSIZE_CACHE,CARGO_HOME,RUSTUP_HOME)
+export PATH := $(HOME)/.cargo/bin:$(PATH)
+export ASSIZE_CACHE ?= $(HOME)/.cache/assize
+DATA := target/data
+
+.PHONY: help setup build guests demo test lint bench clean openapi
+
+help:  ## this list
+	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
+
+setup:  ## install what is missing: packages, Rust, data
+	deploy/setup.sh
+
+build: setup  ## release binaries
+	cargo build --release --workspace
+
+guests: build  ## WASI guests (CPython in wasm), cached by digest
+	runtimes/wasi/build.sh target/guests
+
+demo: guests  ## grade real programs over HTTP in real cells
+	$(SUDO) deploy/demo.sh
+
+lint: setup  ## formatting and clippy
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --quiet -- -D warnings
+
+# Tests run against binaries of their own profile.
+test: lint  ## everything: fmt, clippy, unit, escape, integrity, api, wasi, doc tests
+	cargo build --release --workspace
+	runtimes/wasi/build.sh target/guests
+	python3 -I runtimes/guest/python/test_guest.py
+	$(SUDO) env ASSIZE_GUESTS=$(CURDIR)/target/guests ASSIZE_HUMANEVAL=$(CURDIR)/$(DATA)/HumanEval.jsonl.gz \
+		cargo nextest run --release --workspace --no-fail-fast
+	cargo test --release --workspace --doc --quiet
+
+bench: guests  ## first figures beside bare processes, interleaved
+	$(SUDO) python3 deploy/bench.py
+
+openapi: build  ## rewrite the committed OpenAPI document
+	target/release/assize openapi > docs/openapi.json
+
+clean:  ## remove what was built here
+	cargo clean

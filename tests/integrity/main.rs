@@ -1,0 +1,53 @@
+//! Verdicts nobody can forge: HumanEval as it is, and candidates that lie.
+//!
+//! Every test runs on both backends. Both must be there: `make test` builds
+//! the guests and fetches the problems and names them in the environment.
+
+mod forgers;
+mod humaneval;
+
+use std::sync::{Arc, OnceLock};
+
+use assize_api::types::{JudgementRequest, TestSpec};
+use assize_judge::case::Judgement;
+use assize_judge::engine::Engine;
+use assize_runtimes::BackendChoice;
+use tokio::runtime::Runtime;
+
+/// Both backends.
+pub(crate) const BACKENDS: [BackendChoice; 2] = [BackendChoice::Native, BackendChoice::Wasi];
+
+/// One engine for all tests of this binary, and the runtime it lives on.
+pub(crate) fn engine() -> &'static (Runtime, Arc<Engine>) {
+    static ENGINE: OnceLock<(Runtime, Arc<Engine>)> = OnceLock::new();
+    ENGINE.get_or_init(|| {
+        assert!(
+            std::env::var_os("ASSIZE_GUESTS").is_some(),
+            "ASSIZE_GUESTS names no built guests; run `make test`"
+        );
+        let runtime = Runtime::new().expect("a runtime");
+        let engine = runtime.block_on(assize_tests::server::engine(4));
+        (runtime, engine)
+    })
+}
+
+/// Judges a request.
+pub(crate) fn judge(request: &JudgementRequest) -> Judgement {
+    let (runtime, engine) = engine();
+    let case = assize_api::admit_judgement(engine, request).expect("a sound request");
+    runtime.block_on(engine.judge(&case)).expect("no fault")
+}
+
+/// A Python case with one script test.
+pub(crate) fn script(backend: BackendChoice, code: &str, script: &str) -> JudgementRequest {
+    JudgementRequest {
+        language: "python".into(),
+        code: Some(code.to_owned()),
+        backend,
+        tests: vec![TestSpec {
+            script: Some(script.to_owned()),
+            ..TestSpec::default()
+        }],
+        ..JudgementRequest::default()
+    }
+}
