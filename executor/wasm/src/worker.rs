@@ -5,6 +5,7 @@
 //! trusted; a frame it has begun is read to its end without yielding.
 
 use std::collections::HashMap;
+use std::io::ErrorKind;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -93,7 +94,7 @@ impl Worker {
             let mut guard = readable.readable().await?;
             match frame::recv(&socket) {
                 Ok((request, fds)) => self.handle(request, fds),
-                Err(FrameError::Closed) => return Ok(()),
+                Err(error) if is_gone(&error) => return Ok(()),
                 Err(error) => return Err(error).context("cannot read a request"),
             }
             // Readiness comes once per arrival: keep it while more is waiting.
@@ -165,6 +166,16 @@ impl Drop for Answer {
                 "the worker panicked",
             ))));
         }
+    }
+}
+
+/// The executor has closed its end; if it had not read everything we sent, the
+/// kernel says so by a reset.
+fn is_gone(error: &FrameError) -> bool {
+    match error {
+        FrameError::Closed => true,
+        FrameError::Io(error) => error.kind() == ErrorKind::ConnectionReset,
+        FrameError::TooLarge(_) | FrameError::Malformed(_) => false,
     }
 }
 

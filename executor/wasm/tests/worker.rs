@@ -560,6 +560,17 @@ fn the_worker_ends_when_its_socket_closes_whatever_runs() {
 }
 
 #[test]
+fn an_executor_that_leaves_without_reading_is_no_error() {
+    let dir = TempDir::new();
+    fs::write(dir.path().join("SHA256SUMS"), "").unwrap();
+    let (mut child, mut socket) = spawn(dir.path());
+    // One byte of the greeting is read, so that the rest is waiting.
+    socket.read_exact(&mut [0]).unwrap();
+    drop(socket);
+    assert!(child.wait().unwrap().success());
+}
+
+#[test]
 fn a_worker_without_its_socket_says_so() {
     let out = Command::new(support::binary())
         .args(["worker", "--guests", "/nonexistent"])
