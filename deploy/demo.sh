@@ -60,7 +60,7 @@ wait "$server"
 trap 'rm -f "$log"' EXIT
 # A cgroup with a process in it cannot be removed, so none left means no
 # process left.
-if [ -n "$(find /sys/fs/cgroup -type d -name "assize-$server" 2>/dev/null)" ]; then
+if [ -n "$(find /sys/fs/cgroup -type d -name "assize-$server*" 2>/dev/null)" ]; then
     echo "cells are still there after the server stopped" >&2
     exit 1
 fi

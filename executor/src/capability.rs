@@ -153,8 +153,8 @@ const TRIALS: [Trial; 12] = [
     },
     Trial {
         name: "landlock",
-        tried: "reading a file system tree that only Landlock withholds",
-        script: "ls /box >/dev/null 2>&1 || echo held",
+        tried: "listing the root, which only Landlock withholds",
+        script: "ls / >/dev/null 2>&1 || echo held",
         limits: same,
         held: |o| says(o, "held") && o.enforced.iter().any(|e| e == "landlock"),
     },

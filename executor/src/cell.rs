@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use assize_policies::seccomp::{self, FilterError};
 use assize_wire::cell::{Bind, CellSpec, Ids, Layer, RootFile};
@@ -85,7 +86,7 @@ impl Blueprint {
             files: root_files(guest),
             filters: vec![seccomp::no_x32(), seccomp::cell()?],
             without: without.to_vec(),
-            first_uid: first_uid(std::process::id()),
+            first_uid: first_uid(),
         })
     }
 
@@ -116,8 +117,11 @@ impl Blueprint {
 /// Host ids far above what systems hand out (and above the ranges of
 /// /etc/subuid's defaults), spread by pid so that two servers on one host
 /// rarely share one.
-fn first_uid(pid: u32) -> u32 {
-    0x4A00_0000 + (pid & 0xFFFF) * 0x400
+fn first_uid() -> u32 {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let instance = COUNT.fetch_add(1, Ordering::Relaxed);
+    let spread = std::process::id().wrapping_add(instance.wrapping_mul(7919)) & 0xFFFF;
+    0x4A00_0000 + spread * 0x400
 }
 
 fn bind(source: &str, target: &str) -> Bind {

@@ -31,6 +31,9 @@ impl Sealed {
             file.write_all(part)?;
             len += part.len() as u64;
         }
+        // Sealing covers the contents; the mode covers what seals do not, such
+        // as extended attributes and times, which the next holder could read.
+        rustix::fs::fchmod(&file, rustix::fs::Mode::from_raw_mode(0o444))?;
         let seals = SealFlags::WRITE | SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL;
         fcntl_add_seals(&file, seals)?;
         Ok(Self {

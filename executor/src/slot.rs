@@ -5,17 +5,19 @@ use std::fs::File;
 use std::io::Read;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
+use std::time::Instant;
 
 use assize_cgroup::{Backend as Cgroups, Ceilings, CgroupError, Group};
 use assize_policies::Limits;
-use assize_wire::cell::Layer;
+use assize_wire::cell::{Layer, SetupFailure, Step};
 use assize_wire::frame;
 use assize_wire::plan as wire;
 use assize_wire::plan::{CollectError, JailEvent, Order, RunReport};
 
 use crate::cell::Blueprint;
 use crate::outcome::{Backend, End, Fault, Limit, Outcome, Stream, Usage, Violation};
+use crate::pack::Sealed;
 use crate::plan::Plan;
 use crate::spawn::{Jail, host};
 use crate::watch::{Capture, Watched, watch};
@@ -152,7 +154,7 @@ impl Live {
         }
         fds.push(match &plan.stdin {
             Some(sealed) => sealed.open().map_err(host)?,
-            None => File::open("/dev/null").map_err(host)?.into(),
+            None => empty()?.open().map_err(host)?,
         });
         fds.extend([out, err]);
         let mut extra_fds = Vec::new();
@@ -174,15 +176,27 @@ impl Live {
         self.group.arm(ceilings).map_err(cgroup)?;
         let order = Order::Run(Box::new(wire::Plan { extra_fds, ..order }));
         let borrowed: Vec<_> = fds.iter().map(AsFd::as_fd).collect();
+        let start = Instant::now();
         frame::send(&self.jail.socket, &order, &borrowed)
             .map_err(|e| Fault::CellLost(e.to_string()))?;
         // Our copies of the write ends must go, or no stream would ever end.
         drop(fds);
         let group = self.group.as_ref();
-        let watched = watch(&self.jail.socket, group, &limits, &mut captures, abandoned);
+        let watched = watch(
+            start,
+            &self.jail.socket,
+            group,
+            &limits,
+            &mut captures,
+            abandoned,
+        );
         self.runs += 1;
         self.busy = true;
-        self.conclude(watched, captures, &limits, &plan.collect)
+        let own = plan
+            .argv
+            .first()
+            .is_some_and(|program| program.starts_with("/work/"));
+        self.conclude(watched, captures, &limits, &plan.collect, own)
     }
 
     fn conclude(
@@ -191,8 +205,12 @@ impl Live {
         captures: Vec<Capture>,
         limits: &Limits,
         collect: &[wire::Collect],
+        own: bool,
     ) -> Result<Outcome, Fault> {
-        let used = self.group.usage().map_err(cgroup)?;
+        let used = self.group.usage().map_err(|e| match &watched.report {
+            Err(_) => Fault::CellLost(e.to_string()),
+            Ok(_) => cgroup(e),
+        })?;
         let mut streams = captures.into_iter().map(Capture::finish);
         let mut next = || streams.next().unwrap_or_default();
         let (stdout, stderr, report_stream) = (next(), next(), next());
@@ -235,7 +253,7 @@ impl Live {
         } else {
             watched.limit
         };
-        let end = end(report.end, limit, &mut violations)?;
+        let end = end(report.end, limit, own, &mut violations)?;
         Ok(Outcome {
             end,
             stdout,
@@ -265,14 +283,20 @@ impl Live {
     }
 }
 
-/// What a wait status and the limits mean together.
-fn end(end: wire::End, limit: Option<Limit>, seen: &mut Vec<Violation>) -> Result<End, Fault> {
+/// What a wait status and the limits mean together. `own`: the program is a
+/// file of the submission, so a kernel that refuses to execute it says
+/// something about the submission.
+fn end(
+    end: wire::End,
+    limit: Option<Limit>,
+    own: bool,
+    seen: &mut Vec<Violation>,
+) -> Result<End, Fault> {
     Ok(match (end, limit) {
         // Out of memory while its own files were laid out is its own doing.
         (wire::End::NotStarted(_), Some(Limit::Memory)) => End::Limit(Limit::Memory),
-        (wire::End::NotStarted(failed), _) => return Err(not_started(failed)),
+        (wire::End::NotStarted(failed), _) => return refused(failed, own),
         (_, Some(limit)) => End::Limit(limit),
-        (wire::End::Signaled(nix::libc::SIGXCPU), None) => End::Limit(Limit::Cpu),
         (wire::End::Signaled(nix::libc::SIGSYS), None) => {
             let name = "foreign architecture or x32".to_owned();
             seen.push(Violation {
@@ -287,7 +311,33 @@ fn end(end: wire::End, limit: Option<Limit>, seen: &mut Vec<Violation>) -> Resul
     })
 }
 
-fn not_started(failed: assize_wire::cell::SetupFailure) -> Fault {
+/// Whose doing it is that a run did not start.
+fn refused(failed: SetupFailure, own: bool) -> Result<End, Fault> {
+    use nix::libc::{E2BIG, EDQUOT, ENOENT, ENOSPC};
+    match (failed.step, failed.errno) {
+        // The shell's convention: 127 not found, 126 not executable.
+        (Step::Exec, ENOENT) if own => Ok(End::Exited(127)),
+        (Step::Exec, errno) if own || errno == E2BIG => Ok(End::Exited(126)),
+        (Step::Files, ENOSPC | EDQUOT) => Err(Fault::Unenforceable {
+            limit: "disk_bytes",
+            reason: "the run's own files do not fit into its disk and file limits".to_owned(),
+        }),
+        _ => Err(not_started(failed)),
+    }
+}
+
+/// Empty input: our own memory, not the host's /dev/null, whose times every
+/// cell could set and read.
+fn empty() -> Result<&'static Sealed, Fault> {
+    static EMPTY: OnceLock<Sealed> = OnceLock::new();
+    if let Some(sealed) = EMPTY.get() {
+        return Ok(sealed);
+    }
+    let sealed = Sealed::new(&[]).map_err(host)?;
+    Ok(EMPTY.get_or_init(|| sealed))
+}
+
+fn not_started(failed: SetupFailure) -> Fault {
     Fault::NotStarted(failed.to_string())
 }
 
@@ -319,8 +369,8 @@ fn wire_plan(plan: &Plan) -> wire::Plan {
 /// Second lines behind the cgroup, and the limits only an rlimit can set.
 fn rlimits(limits: &Limits) -> Vec<(u32, u64)> {
     use nix::libc::{
-        RLIMIT_CORE, RLIMIT_CPU, RLIMIT_MEMLOCK, RLIMIT_MSGQUEUE, RLIMIT_NICE, RLIMIT_NOFILE,
-        RLIMIT_RTPRIO, RLIMIT_SIGPENDING, RLIMIT_STACK,
+        RLIMIT_CPU, RLIMIT_MEMLOCK, RLIMIT_MSGQUEUE, RLIMIT_NICE, RLIMIT_NOFILE, RLIMIT_RTPRIO,
+        RLIMIT_SIGPENDING, RLIMIT_STACK,
     };
     // Per process and in whole seconds, so a second above the limit that the
     // cgroup decides.
@@ -330,7 +380,6 @@ fn rlimits(limits: &Limits) -> Vec<(u32, u64)> {
         // Deep recursion is legal as far as memory goes; the kernel reserves
         // none of it up front.
         (RLIMIT_STACK, limits.memory_bytes.min(1 << 30)),
-        (RLIMIT_CORE, 0),
         (RLIMIT_NOFILE, 1024),
         (RLIMIT_MEMLOCK, 0),
         (RLIMIT_SIGPENDING, 1024),

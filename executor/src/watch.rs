@@ -19,6 +19,9 @@ use crate::spawn::host;
 /// Longest nap: how late a caller's leaving may be noticed.
 const NAP: Duration = Duration::from_millis(100);
 
+/// Buffers taken from one stream before the clock is looked at again.
+const HELPING: usize = 8;
+
 /// How long a killed cell may take to report.
 const GRACE: Duration = Duration::from_secs(10);
 
@@ -45,11 +48,14 @@ impl Capture {
         ))
     }
 
-    /// Takes what is there. What is over the limit is counted and dropped, so
-    /// that a program never blocks on a stream we stopped keeping.
+    /// Takes what is there, a bounded helping at a time: a program that writes
+    /// as fast as we read must not keep us from looking at the clock. What is
+    /// over the limit is counted and dropped, so that a program never blocks
+    /// on a stream we stopped keeping.
     fn pump(&mut self) {
         let mut buffer = [0; 64 << 10];
-        while let Some(pipe) = &mut self.pipe {
+        for _ in 0..HELPING {
+            let Some(pipe) = &mut self.pipe else { return };
             match pipe.read(&mut buffer) {
                 Ok(0) => self.pipe = None,
                 Ok(n) => {
@@ -100,13 +106,13 @@ pub(crate) struct Watched {
 /// Watches until the jail reports. `captures[0]` is standard output, the only
 /// stream whose limit ends a run.
 pub(crate) fn watch(
+    start: Instant,
     socket: &UnixStream,
     group: &dyn Group,
     limits: &Limits,
     captures: &mut [Capture],
     abandoned: &dyn Fn() -> bool,
 ) -> Watched {
-    let start = Instant::now();
     let cpu_limit = Duration::from_millis(limits.cpu_ms);
     let wall_end = start.checked_add(Duration::from_millis(limits.wall_ms));
     let parallel = parallelism(limits.processes);

@@ -53,6 +53,9 @@ struct Condition {
     op: String,
     val: u64,
     mask: Option<u64>,
+    /// Compare all 64 bits of the argument: for pointers.
+    #[serde(default)]
+    wide: bool,
 }
 
 #[derive(Deserialize)]
@@ -126,7 +129,8 @@ impl Condition {
             Some(mask) => json!({ "masked_eq": mask }),
             None => json!(self.op),
         };
-        json!({ "index": self.index, "type": "dword", "op": op, "val": self.val })
+        let kind = if self.wide { "qword" } else { "dword" };
+        json!({ "index": self.index, "type": kind, "op": op, "val": self.val })
     }
 }
 

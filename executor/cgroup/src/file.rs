@@ -24,6 +24,15 @@ impl Control {
         Self::open_with(dir, name, false)
     }
 
+    /// Opens a file that can only be written.
+    pub(crate) fn write_only(dir: &Path, name: &str) -> Result<Self, CgroupError> {
+        let path = dir.join(name);
+        match File::options().write(true).open(&path) {
+            Ok(file) => Ok(Self { path, file }),
+            Err(source) => Err(CgroupError::Io { path, source }),
+        }
+    }
+
     /// Opens a file that not every kernel has.
     pub(crate) fn optional(dir: &Path, name: &str) -> Result<Option<Self>, CgroupError> {
         for write in [true, false] {

@@ -13,6 +13,9 @@
 //! swallow a rejected memory limit, and each call opens its file anew. Every
 //! limit written here is read back.
 
+/// Memory an idle slot may hold above its base before it is told to let go.
+const SLACK: u64 = 1 << 20;
+
 mod file;
 mod place;
 pub mod v1;

@@ -4,15 +4,22 @@
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::CgroupError;
 
 /// Prefix of the directory that holds one server's slots.
 const PREFIX: &str = "assize-";
 
-/// Name of this process's directory.
+/// Name of a new backend's directory: `assize-<pid>`, and with a number after
+/// it from the second backend of a process on.
 pub(crate) fn own_name() -> String {
-    format!("{PREFIX}{}", std::process::id())
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let pid = std::process::id();
+    match COUNT.fetch_add(1, Ordering::Relaxed) {
+        0 => format!("{PREFIX}{pid}"),
+        n => format!("{PREFIX}{pid}.{n}"),
+    }
 }
 
 /// Makes a directory; one that is there already is ours from before.
@@ -47,9 +54,13 @@ pub fn sweep_stale(parent: &Path) {
     };
     for entry in entries.flatten() {
         let name = entry.file_name();
-        let pid = name
-            .to_str()
-            .and_then(|n| n.strip_prefix(PREFIX)?.parse::<u32>().ok());
+        let pid = name.to_str().and_then(|n| {
+            n.strip_prefix(PREFIX)?
+                .split('.')
+                .next()?
+                .parse::<u32>()
+                .ok()
+        });
         let Some(pid) = pid else { continue };
         if pid != std::process::id() && !Path::new(&format!("/proc/{pid}")).exists() {
             remove_tree(&entry.path());

@@ -18,6 +18,7 @@ pub struct V1 {
     pids: PathBuf,
     cpuacct: PathBuf,
     unified: Option<PathBuf>,
+    own: String,
 }
 
 impl V1 {
@@ -56,6 +57,7 @@ impl V1 {
             pids: find(Controllers::Pids, "processes")?,
             cpuacct: find(Controllers::CpuAcct, "cpu_ms")?,
             unified,
+            own: place::own_name(),
         })
     }
 
@@ -76,17 +78,17 @@ impl Backend for V1 {
     }
 
     fn create(&self, slot: &str) -> Result<Box<dyn Group>, CgroupError> {
-        let own = place::own_name();
+        let own = &self.own;
         let mut dirs = Vec::new();
         for root in self.roots() {
-            place::make(&root.join(&own))?;
-            let dir = root.join(&own).join(slot);
+            place::make(&root.join(own))?;
+            let dir = root.join(own).join(slot);
             place::make(&dir)?;
             if !dirs.contains(&dir) {
                 dirs.push(dir);
             }
         }
-        let at = |root: &Path| root.join(&own).join(slot);
+        let at = |root: &Path| root.join(own).join(slot);
         let (memory, pids) = (at(&self.memory), at(&self.pids));
         let swap = Control::optional(&memory, "memory.memsw.limit_in_bytes")?;
         if swap.is_none() && swap_in_use() {
@@ -107,15 +109,18 @@ impl Backend for V1 {
             pids_events: Control::optional(&pids, "pids.events")?,
             pids_peak: Control::optional(&pids, "pids.peak")?,
             cpu: Control::open_read(&at(&self.cpuacct), "cpuacct.usage")?,
+            tcp: Control::optional(&memory, "memory.kmem.tcp.limit_in_bytes")?,
+            empty: Control::write_only(&memory, "memory.force_empty")?,
             unified: self.unified.as_deref().map(at),
             dirs,
+            base: None,
             start: Start::default(),
         }))
     }
 
     fn remove(&self) {
         for root in self.roots() {
-            let _ = fs::remove_dir(root.join(place::own_name()));
+            let _ = fs::remove_dir(root.join(&self.own));
         }
     }
 }
@@ -145,10 +150,18 @@ struct V1Group {
     pids_events: Option<Control>,
     pids_peak: Option<Control>,
     cpu: Control,
+    /// v1 counts socket buffers apart, and not at all without a limit.
+    tcp: Option<Control>,
+    empty: Control,
     unified: Option<PathBuf>,
     dirs: Vec<PathBuf>,
+    /// What the idle slot itself uses, measured before its first run.
+    base: Option<u64>,
     start: Start,
 }
+
+/// Most bytes of TCP buffers of one run.
+const TCP_BYTES: u64 = 16 << 20;
 
 impl V1Group {
     fn refused(&self) -> Result<u64, CgroupError> {
@@ -186,9 +199,13 @@ impl Group for V1Group {
 
     fn arm(&mut self, ceilings: Ceilings) -> Result<(), CgroupError> {
         self.start.memory = self.usage.number()?;
-        let page = 4096;
-        let bytes = (self.start.memory + ceilings.memory_bytes).next_multiple_of(page);
-        self.set_memory(bytes)?;
+        // Not what is in use now: page cache of the last run must not raise
+        // the limit of this one.
+        let base = *self.base.get_or_insert(self.start.memory);
+        self.set_memory((base + ceilings.memory_bytes).next_multiple_of(4096))?;
+        if let Some(tcp) = &self.tcp {
+            tcp.set(ceilings.memory_bytes.min(TCP_BYTES).next_multiple_of(4096))?;
+        }
         self.pids_max.set(ceilings.processes.saturating_add(1))?;
         self.peak.write("0")?;
         self.start.oom_kills = self.oom.field("oom_kill")?;
@@ -220,7 +237,14 @@ impl Group for V1Group {
         })
     }
 
+    /// Gives back the page cache that the last run left charged here, so that
+    /// the next one's peak is its own.
     fn rest(&mut self) -> Result<(), CgroupError> {
+        let base = self.base.unwrap_or(0);
+        if self.usage.number()? > base + crate::SLACK {
+            // Busy pages stay; they are counted, just not against anybody new.
+            let _ = self.empty.write("0");
+        }
         Ok(())
     }
 

@@ -17,6 +17,7 @@ const CONTROLLERS: [(&str, &str); 3] = [
 /// Our subtree of the unified hierarchy.
 pub struct V2 {
     own: PathBuf,
+    name: String,
 }
 
 impl V2 {
@@ -46,7 +47,10 @@ impl V2 {
             vacate(&own)?;
         }
         enable(&own)?;
-        Ok(Self { own })
+        Ok(Self {
+            own,
+            name: place::own_name(),
+        })
     }
 }
 
@@ -96,7 +100,7 @@ impl Backend for V2 {
     }
 
     fn create(&self, slot: &str) -> Result<Box<dyn Group>, CgroupError> {
-        let parent = self.own.join(place::own_name());
+        let parent = self.own.join(&self.name);
         place::make(&parent)?;
         enable(&parent)?;
         let base = parent.join(slot);
@@ -105,11 +109,12 @@ impl Backend for V2 {
         Ok(Box::new(V2Group {
             leaf: Leaf::make(&base, 0)?,
             base,
+            idle: None,
         }))
     }
 
     fn remove(&self) {
-        let _ = fs::remove_dir(self.own.join(place::own_name()));
+        let _ = fs::remove_dir(self.own.join(&self.name));
     }
 }
 
@@ -126,6 +131,8 @@ struct Leaf {
     pids_events: Control,
     pids_peak: Option<Control>,
     cpu: Control,
+    /// Since Linux 5.19.
+    reclaim: Option<Control>,
     start: Start,
 }
 
@@ -155,6 +162,7 @@ impl Leaf {
             pids_events: Control::open_read(&dir, "pids.events")?,
             pids_peak: Control::optional(&dir, "pids.peak")?,
             cpu: Control::open_read(&dir, "cpu.stat")?,
+            reclaim: Control::write_only(&dir, "memory.reclaim").ok(),
             start: Start::default(),
             dir,
         })
@@ -176,6 +184,8 @@ impl Leaf {
 struct V2Group {
     base: PathBuf,
     leaf: Leaf,
+    /// What the idle slot itself uses, measured before its first run.
+    idle: Option<u64>,
 }
 
 impl Group for V2Group {
@@ -190,8 +200,11 @@ impl Group for V2Group {
     fn arm(&mut self, ceilings: Ceilings) -> Result<(), CgroupError> {
         let leaf = &mut self.leaf;
         leaf.start.memory = leaf.current.number()?;
+        // Not what is in use now: page cache of the last run must not raise
+        // the limit of this one.
+        let idle = *self.idle.get_or_insert(leaf.start.memory);
         leaf.max
-            .set((leaf.start.memory + ceilings.memory_bytes).next_multiple_of(4096))?;
+            .set((idle + ceilings.memory_bytes).next_multiple_of(4096))?;
         if let Some(swap) = &leaf.swap {
             swap.set(0)?;
         }
@@ -236,6 +249,13 @@ impl Group for V2Group {
     /// between runs, off every run's path.
     fn rest(&mut self) -> Result<(), CgroupError> {
         if self.leaf.peak_resets() {
+            let idle = self.idle.unwrap_or(0);
+            let over = self.leaf.current.number()?.saturating_sub(idle);
+            if let (true, Some(reclaim)) = (over > crate::SLACK, &self.leaf.reclaim) {
+                // Gives back the page cache that the last run left charged
+                // here. Busy pages stay, and then the kernel says EAGAIN.
+                let _ = reclaim.write(&over.to_string());
+            }
             return Ok(());
         }
         let fresh = Leaf::make(&self.base, self.leaf.number + 1)?;

@@ -47,6 +47,7 @@ pub(crate) fn build(spec: &CellSpec) -> Result<Cell, SetupFailure> {
     if !spec.without.contains(&Layer::Net) {
         assize_sys::net::loopback_up().at(Step::Net)?;
     }
+    confine::no_core_dumps()?;
     confine::drop_bounding_set()?;
     confine::no_new_privs()?;
     if !spec.without.contains(&Layer::Seccomp) {

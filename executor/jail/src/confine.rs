@@ -8,6 +8,7 @@ use landlock::{
     ABI, Access, AccessFs, BitFlags, CompatLevel, Compatible, Ruleset, RulesetAttr,
     RulesetCreatedAttr, RulesetError, RulesetStatus, Scope, path_beneath_rules,
 };
+use rustix::process::{Resource, Rlimit, setrlimit};
 use rustix::thread::{
     CapabilitySet, CapabilitySets, remove_capability_from_bounding_set, set_capabilities,
     set_no_new_privs as no_new_privs_of_thread,
@@ -60,6 +61,17 @@ pub(crate) fn drop_capabilities() -> Result<(), SetupFailure> {
         inheritable: none,
     };
     set_capabilities(None, sets).at(Step::Capabilities)
+}
+
+/// A limit of 0 stops core files but not a core_pattern that pipes to a
+/// handler of the host's; 1 is the kernel's word for "no dump of any kind"
+/// (fs/coredump.c). The filter keeps programs from changing it again.
+pub(crate) fn no_core_dumps() -> Result<(), SetupFailure> {
+    let limit = Rlimit {
+        current: Some(1),
+        maximum: Some(1),
+    };
+    setrlimit(Resource::Core, limit).at(Step::Rlimits)
 }
 
 /// No exec may raise privileges: set-uid bits and file capabilities are dead.

@@ -11,8 +11,8 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, kill, pthread_sigmask};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
-use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
+use rustix::process::{WaitOptions, WaitStatus, wait};
 
 use crate::cell::Cell;
 use crate::step::At;
@@ -111,10 +111,14 @@ fn wait_for_end(socket: &UnixStream, children: &SignalFd, main: Pid) -> Option<W
         }
         while matches!(children.read_signal(), Ok(Some(_))) {}
         loop {
-            match waitpid(Pid::from_raw(-1), Some(WaitPidFlag::WNOHANG)) {
-                Ok(WaitStatus::StillAlive) => break,
-                Ok(status) if status.pid() == Some(main) => return Some(status),
-                Ok(_) | Err(Errno::EINTR) => {}
+            // Raw statuses: a real-time signal is a legal way to die, and nix
+            // has no name for it.
+            match wait(WaitOptions::NOHANG) {
+                Ok(Some((pid, status))) if pid.as_raw_nonzero().get() == main.as_raw() => {
+                    return Some(status);
+                }
+                Ok(Some(_)) | Err(rustix::io::Errno::INTR) => {}
+                Ok(None) => break,
                 Err(_) => return None,
             }
         }
@@ -133,10 +137,10 @@ fn sweep() -> Option<u32> {
     kill_all();
     let mut reaped = 0;
     loop {
-        match waitpid(Pid::from_raw(-1), None) {
+        match wait(WaitOptions::empty()) {
             Ok(_) => reaped += 1,
-            Err(Errno::EINTR) => {}
-            Err(Errno::ECHILD) => return Some(reaped),
+            Err(rustix::io::Errno::INTR) => {}
+            Err(rustix::io::Errno::CHILD) => return Some(reaped),
             Err(_) => return None,
         }
     }

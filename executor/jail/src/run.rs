@@ -13,10 +13,9 @@ use assize_wire::cell::{Layer, SetupFailure, Step};
 use assize_wire::plan::{End, PackEntry, Plan};
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, pthread_sigmask};
-use nix::sys::wait::WaitStatus;
 use nix::unistd::{Gid, Pid, Uid, chdir, execve, setgroups, setresgid, setresuid, setsid};
 use rustix::fs::{Mode, OFlags, mkdirat, open, openat};
-use rustix::process::{Resource, Rlimit, setrlimit};
+use rustix::process::{Resource, Rlimit, WaitStatus, setrlimit};
 
 use crate::cell::{Cell, PROGRAM_ID};
 use crate::confine;
@@ -41,16 +40,11 @@ impl Started {
         if self.failure.read_exact(&mut bytes).is_ok() {
             return End::NotStarted(decode(bytes));
         }
-        match status {
-            WaitStatus::Exited(_, code) => End::Exited(code),
-            WaitStatus::Signaled(_, signal, _) => End::Signaled(signal as i32),
-            // waitpid was not asked for stops, so these do not occur; if one
-            // did, the run did not end in any way we can vouch for.
-            WaitStatus::Stopped(..)
-            | WaitStatus::PtraceEvent(..)
-            | WaitStatus::PtraceSyscall(_)
-            | WaitStatus::Continued(_)
-            | WaitStatus::StillAlive => End::NotStarted(SetupFailure {
+        match (status.exit_status(), status.terminating_signal()) {
+            (Some(code), _) => End::Exited(code),
+            (None, Some(signal)) => End::Signaled(signal),
+            // Neither: it did not end in any way we can vouch for.
+            (None, None) => End::NotStarted(SetupFailure {
                 step: Step::Exec,
                 index: u16::MAX,
                 errno: nix::libc::ECHILD,
@@ -165,11 +159,10 @@ fn place_descriptors(plan: &Plan, streams: &[OwnedFd]) -> Result<(), SetupFailur
 }
 
 fn set_rlimits(plan: &Plan) -> Result<(), SetupFailure> {
-    const KNOWN: [(u32, Resource); 10] = [
+    const KNOWN: [(u32, Resource); 9] = [
         (nix::libc::RLIMIT_CPU, Resource::Cpu),
         (nix::libc::RLIMIT_FSIZE, Resource::Fsize),
         (nix::libc::RLIMIT_STACK, Resource::Stack),
-        (nix::libc::RLIMIT_CORE, Resource::Core),
         (nix::libc::RLIMIT_NOFILE, Resource::Nofile),
         (nix::libc::RLIMIT_MEMLOCK, Resource::Memlock),
         (nix::libc::RLIMIT_SIGPENDING, Resource::Sigpending),

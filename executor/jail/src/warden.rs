@@ -38,13 +38,15 @@ pub(crate) fn run() -> Result<(), FrameError> {
             let _ = frame::send(&socket, &CellReply::Failed(failed), &[]);
         }
     }
-    let orphaned = nix::unistd::getppid() != server;
-    for dir in spec.cgroup_dirs.iter().map(Path::new) {
-        remove_cgroup(dir);
-        // The server's own directory is its own to remove, unless it was
-        // killed: then whichever warden comes last takes it along.
-        if let (true, Some(parent)) = (orphaned, dir.parent()) {
-            let _ = fs::remove_dir(parent);
+    // A living server still reads what its group counted, and removes it. When
+    // it was killed, each warden takes its own group along, and whichever
+    // comes last the server's directory.
+    if nix::unistd::getppid() != server {
+        for dir in spec.cgroup_dirs.iter().map(Path::new) {
+            remove_cgroup(dir);
+            if let Some(parent) = dir.parent() {
+                let _ = fs::remove_dir(parent);
+            }
         }
     }
     Ok(())

@@ -12,8 +12,8 @@ pub struct CellSpec {
     /// `cgroup.procs` files the jail writes its init's pid into before the
     /// init runs any code of its own, so that every run is born in the group.
     pub cgroup_procs: Vec<String>,
-    /// Cgroup directories the jail removes when its cell has ended, so that a
-    /// killed server leaves none behind.
+    /// Cgroup directories the jail removes when its cell has ended and the
+    /// server is gone, so that a killed server leaves none behind.
     pub cgroup_dirs: Vec<String>,
     /// Host trees shown read-only inside.
     pub binds: Vec<Bind>,
