@@ -13,6 +13,7 @@ mod auth;
 mod error;
 mod extract;
 mod metrics;
+mod ndjson;
 mod openapi;
 mod queue;
 mod routes;

@@ -467,6 +467,7 @@ fn cgroup(error: CgroupError) -> Fault {
                 reason: error.to_string(),
             }
         }
+        CgroupError::Unsettled(_) => Fault::Host(error.to_string()),
         CgroupError::Io { path, source } => Fault::Host(format!("{}: {source}", path.display())),
     }
 }

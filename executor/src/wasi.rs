@@ -20,7 +20,7 @@ use assize_wire::worker::{
 };
 use tokio::sync::oneshot;
 
-use crate::outcome::{Backend, End, Fault, Limit, Outcome, Stream, Usage};
+use crate::outcome::{Backend, End, Fault, Limit, Outcome, Stream, Usage, Violation};
 use crate::plan::{Module, Plan, Target};
 use crate::slot::Maker;
 use crate::spawn::{Jail, host};
@@ -294,7 +294,6 @@ impl Home {
             disk_bytes: limits.disk_bytes,
             inodes: limits.files,
             rlimits: vec![
-                (nix::libc::RLIMIT_CORE, 0),
                 (nix::libc::RLIMIT_NOFILE, 4096),
                 (nix::libc::RLIMIT_MEMLOCK, 0),
             ],
@@ -309,7 +308,16 @@ impl Home {
         drop(fds);
         ours.set_read_timeout(Some(Duration::from_secs(60)))
             .map_err(host)?;
-        let (reply, _) = frame::recv::<WorkerReply>(&ours).map_err(lost)?;
+        let (reply, _) = frame::recv::<WorkerReply>(&ours).map_err(|e| {
+            // Its init knows how it ended, which says more than end-of-file.
+            let end = frame::recv::<wire::JailEvent>(&jail.socket).map(|(event, _)| event);
+            match end {
+                Ok(wire::JailEvent::Done(report)) => {
+                    Fault::CellNotBuilt(format!("the wasm worker ended: {:?}", report.end))
+                }
+                Ok(wire::JailEvent::Idle) | Err(_) => lost(e),
+            }
+        })?;
         ours.set_read_timeout(None).map_err(host)?;
         match reply {
             WorkerReply::Ready { guests } => Ok((ours, guests)),
@@ -423,6 +431,15 @@ fn outcome(report: WasiReport, enforced: &Arc<[String]>) -> Result<Outcome, Faul
         WasiEnd::Cancelled => return Err(Fault::ShuttingDown),
         WasiEnd::Fault(reason) => return Err(Fault::NotStarted(reason)),
     };
+    let mut violations = Vec::new();
+    if starved {
+        let name = "memory.grow".to_owned();
+        violations.push(Violation {
+            kind: "memory",
+            name,
+            count: 1,
+        });
+    }
     let stream = |c: Captured| Stream {
         data: c.data,
         total: c.total,
@@ -441,7 +458,7 @@ fn outcome(report: WasiReport, enforced: &Arc<[String]>) -> Result<Outcome, Faul
         },
         backend: Backend::Wasi,
         enforced: Arc::clone(enforced),
-        violations: Vec::new(),
+        violations,
         attempts: 1,
     })
 }

@@ -267,7 +267,7 @@ impl Engine {
                     Err(mismatch) => (Verdict::WrongAnswer, mismatch.to_string()),
                 }
             }
-            (None, Answer::Raised(alleged)) => (Verdict::RunTimeError, alleged.to_string()),
+            (None, Answer::Raised(alleged)) => (raised(&outcome), alleged.to_string()),
             (None, Answer::Load(alleged)) => (
                 Verdict::RunTimeError,
                 format!("while it was loaded: {alleged}"),
@@ -311,6 +311,17 @@ pub(crate) fn limit_verdict(end: &End) -> Option<Verdict> {
         End::Limit(Limit::Output) => Some(Verdict::OutputLimitExceeded),
         End::Violation => Some(Verdict::SecurityViolation),
         End::Exited(_) | End::Signaled(_) | End::Trapped(_) => None,
+    }
+}
+
+/// The verdict of a candidate that raised. In wasm a program that asks for too
+/// much memory is told no and may live to raise `MemoryError`; natively the
+/// kernel would have ended it. The limit is the cause in both.
+pub(crate) fn raised(outcome: &Outcome) -> Verdict {
+    if outcome.violations.iter().any(|v| v.kind == "memory") {
+        Verdict::MemoryLimitExceeded
+    } else {
+        Verdict::RunTimeError
     }
 }
 

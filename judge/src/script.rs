@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use crate::case::Submission;
-use crate::engine::{limit_verdict, not_accepted};
+use crate::engine::{limit_verdict, not_accepted, raised};
 use crate::verdict::Verdict;
 
 /// Most bytes of a tester's report.
@@ -157,7 +157,7 @@ fn conclude(candidate: &Outcome, tester: &Outcome) -> (Verdict, String) {
     match report.outcome.as_str() {
         "passed" => (Verdict::Accepted, String::new()),
         "assertion" | "raised" | "bad_data" => (Verdict::WrongAnswer, what),
-        "candidate_raised" | "load" => (Verdict::RunTimeError, what),
+        "candidate_raised" | "load" => (raised(candidate), what),
         "missing" => (
             Verdict::RunTimeError,
             format!("a name the tests need is missing: {what}"),

@@ -149,6 +149,8 @@ rm -rf "$next"
 mkdir "$next"
 cp -r "$snapshot/lib" "$next/python"
 cp "$native" "$next/python.cwasm"
+# What the pinned library is; it says so itself as sys.version.
+echo 3.11.8 >"$next/python.version"
 (cd "$next" && sha256sum ./*.cwasm | sed 's|\./||' >SHA256SUMS)
 chmod -R a+rX,go-w "$next"
 rm -rf "$out"

@@ -15,16 +15,13 @@ const DENIED: [(&str, &str); 7] = [
     ),
     (
         "ENOSYS",
-        "fsopen fsopen_config open_tree chroot pivot setns_self ptrace1 ptrace_child vmread1 vmwrite1 pidfd_getfd1 clone_newuser clone_newpid clone3_newuser timens_clone iouring keyctl addkey_user uffd bpf perf netlink netlink_pair vsock alg packet ax25 can xdp smc tipc kcm tiocsti tiocsti_high tioclinux personality namehandle clock syslog module kexec reboot swapon sethost iopl ldt acct quota quotactl_fd lookup_dcookie moveto fanotify mount_setattr statmount listmount lsm_attr cachestat memfd_secret process_mrelease kcmp vhangup migrate ioprio_rt",
+        "fcntl_lease flock_usr inotify_usr fsopen fsopen_config open_tree chroot pivot setns_self ptrace1 ptrace_child vmread1 vmwrite1 pidfd_getfd1 clone_newuser clone_newpid clone3_newuser timens_clone iouring keyctl addkey_user uffd bpf perf netlink netlink_pair vsock alg packet ax25 can xdp smc tipc kcm tiocsti tiocsti_high tioclinux personality namehandle clock syslog module kexec reboot swapon sethost iopl ldt acct quota quotactl_fd lookup_dcookie moveto fanotify mount_setattr statmount listmount lsm_attr cachestat memfd_secret process_mrelease kcmp vhangup migrate ioprio_rt",
     ),
     (
         "ENOENT",
         "setns proc1mem proc1env proc1root proc1maps corepat sysrq dropc kcore kallsyms kmsg devkvm devvda devmem devfuse wvar shadow root work sysfs cgroupfs cgroupfs_mk thp",
     ),
-    (
-        "EACCES",
-        "nice fcntl_lease madvise1 pidfd_ns1 wpasswd box rootdir mq",
-    ),
+    ("EACCES", "nice madvise1 pidfd_ns1 wpasswd box rootdir mq"),
     (
         "EROFS",
         "wroot wusr wdev wetc oomadj selfmem rmwork null_times",
@@ -37,7 +34,7 @@ const DENIED: [(&str, &str); 7] = [
 const KILLED: [&str; 3] = ["x32", "int80", "int80_socket"];
 
 /// Probes that succeed, and why they may.
-const ALLOWED: [(&str, &str); 12] = [
+const ALLOWED: [(&str, &str); 10] = [
     ("memfd_exec", "a program may run what it made"),
     ("tmp_exec", "likewise"),
     ("shm", "the IPC namespace is the run's own"),
@@ -51,8 +48,6 @@ const ALLOWED: [(&str, &str); 12] = [
     ("personality_get", "only asks"),
     ("mbind", "its own memory"),
     ("wdevshm", "part of the run's own scratch space"),
-    ("inotify_usr", "judged by what it sees: state.rs"),
-    ("flock_usr", "likewise"),
 ];
 
 /// Probes that other tests judge.

@@ -152,20 +152,23 @@ fn forged_frames_on_the_channel_are_allegations_like_any_other() {
 
 #[test]
 fn the_candidate_cannot_reach_the_tests_or_the_report() {
-    // Everything in its own files, arguments, environment and descriptors.
+    // It collects whatever it can see but its own source, and would answer
+    // with the expected value if that were anywhere.
     let code = r"
 import os, sys
 seen = ' '.join(sys.argv) + repr(dict(os.environ))
-for root, _, files in os.walk('/work'):
-    for name in files:
-        seen += open(os.path.join(root, name)).read()
-try:
-    os.write(4, b'{\x22outcome\x22: \x22passed\x22}')
-    seen += 'report'
-except OSError:
-    pass
+for root in ('/work', '/tmp', '/dev/shm', '/proc/self'):
+    for where, dirs, files in os.walk(root):
+        dirs[:] = [d for d in dirs if d not in ('task', 'fd', 'map_files', 'ns', 'net', 'attr')]
+        for name in files:
+            if name != 'main.py' and name not in ('mem', 'pagemap'):
+                try:
+                    seen += open(os.path.join(where, name), errors='replace').read(100000)
+                except (OSError, ValueError):
+                    pass
+known = 'assert candidate' in seen
 def add(a, b):
-    return 42 if 'assert candidate' in seen or 'report' in seen.split('def add')[0].split('seen +=')[-1:] else 0
+    return a + b if known else 0
 ";
     both_ways("prying", code, &[WA]);
 }

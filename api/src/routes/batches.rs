@@ -13,14 +13,14 @@ use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use futures::StreamExt;
 use serde::Serialize;
 use serde_json::value::RawValue;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::JoinSet;
 
 use crate::error::ApiError;
-use crate::extract::{MAX_BODY, parse, read_body};
+use crate::extract::{MAX_BODY, parse, read_body, too_large};
+use crate::ndjson::{self, Ended, Line};
 use crate::queue::Patience;
 use crate::routes::tries::new_id;
 use crate::server::App;
@@ -60,15 +60,23 @@ pub(crate) async fn batches(
         ApiError::new(StatusCode::TOO_MANY_REQUESTS, "too_many_batches", message).retry_after(5)
     })?;
     // A line is taken from the channel when the window has room for it.
-    let (lines, cases) = mpsc::channel::<Result<Case, ApiError>>(1);
+    let (lines, cases) = mpsc::channel(1);
+    let (gone, left) = oneshot::channel();
     let reader = if ndjson {
-        tokio::spawn(read_lines(request.into_body(), lines))
+        let body = request.into_body();
+        tokio::spawn(async move {
+            if ndjson::read(body, lines).await == Ended::Left {
+                let _ = gone.send(());
+            }
+        })
     } else {
         let body = read_body(request.into_body(), MAX_BATCH).await?;
         let checked = check(&app, &body)?;
+        drop(gone);
         tokio::spawn(async move {
-            for case in checked {
-                if lines.send(Ok(case)).await.is_err() {
+            for raw in checked {
+                let line = Line::Whole(raw.get().as_bytes().to_vec());
+                if lines.send(line).await.is_err() {
                     return;
                 }
             }
@@ -77,7 +85,7 @@ pub(crate) async fn batches(
     let (answers, stream) = mpsc::channel::<Bytes>(64);
     tokio::spawn(async move {
         let _permit = permit;
-        drive(app, tenant, cases, answers).await;
+        drive(app, tenant, cases, left, answers).await;
         reader.abort();
     });
     let stream = futures::stream::unfold(stream, |mut stream| async move {
@@ -97,7 +105,7 @@ enum Case {
 }
 
 /// Everything in a JSON batch is checked before any of it runs.
-fn check(app: &App, body: &[u8]) -> Result<Vec<Case>, ApiError> {
+fn check(app: &App, body: &[u8]) -> Result<Vec<Box<RawValue>>, ApiError> {
     let batch: BatchRequest = parse(body, "")?;
     if !matches!(batch.group_advantage.as_deref(), None | Some("none")) {
         let message = "group_advantage: only \"none\" is available on this server";
@@ -108,7 +116,6 @@ fn check(app: &App, body: &[u8]) -> Result<Vec<Case>, ApiError> {
         let error = ApiError::new(StatusCode::BAD_REQUEST, "empty_batch", "there are no cases");
         return Err(error.field("cases"));
     }
-    let mut cases = Vec::with_capacity(batch.cases.len());
     for (index, raw) in batch.cases.iter().enumerate() {
         let prefix = format!("cases[{index}].");
         let case = parse_case(raw.get().as_bytes(), &prefix)?;
@@ -122,9 +129,8 @@ fn check(app: &App, body: &[u8]) -> Result<Vec<Case>, ApiError> {
             error.message = format!("{prefix}{}", error.message);
             return Err(error.field(field));
         }
-        cases.push(case);
     }
-    Ok(cases)
+    Ok(batch.cases)
 }
 
 /// What has `tests` is a judgement, what has none is a run.
@@ -140,44 +146,8 @@ fn parse_case(text: &[u8], prefix: &str) -> Result<Case, ApiError> {
     })
 }
 
-/// Splits an NDJSON body into cases as it arrives.
-async fn read_lines(body: Body, lines: mpsc::Sender<Result<Case, ApiError>>) {
-    let mut stream = body.into_data_stream();
-    let mut pending: Vec<u8> = Vec::new();
-    while let Some(chunk) = stream.next().await {
-        let Ok(chunk) = chunk else {
-            let message = "the request body broke off before its end";
-            let error = ApiError::new(StatusCode::BAD_REQUEST, "body_incomplete", message);
-            let _ = lines.send(Err(error)).await;
-            return;
-        };
-        pending.extend_from_slice(&chunk);
-        let mut start = 0;
-        while let Some(length) = pending[start..].iter().position(|b| *b == b'\n') {
-            let line = &pending[start..start + length];
-            start += length + 1;
-            if !send_line(line, &lines).await {
-                return;
-            }
-        }
-        pending.drain(..start);
-        if pending.len() > MAX_BODY {
-            let _ = lines.send(Err(crate::extract::too_large(MAX_BODY))).await;
-            return;
-        }
-    }
-    send_line(&pending, &lines).await;
-}
-
-async fn send_line(line: &[u8], lines: &mpsc::Sender<Result<Case, ApiError>>) -> bool {
-    if line.iter().all(u8::is_ascii_whitespace) {
-        return true;
-    }
-    lines.send(parse_case(line, "")).await.is_ok()
-}
-
 #[derive(Serialize)]
-struct Line {
+struct AnswerLine {
     index: usize,
     #[serde(flatten)]
     answer: Answer,
@@ -187,33 +157,37 @@ struct Line {
 async fn drive(
     app: Arc<App>,
     tenant: String,
-    mut cases: mpsc::Receiver<Result<Case, ApiError>>,
+    mut cases: mpsc::Receiver<Line>,
+    left: oneshot::Receiver<()>,
     answers: mpsc::Sender<Bytes>,
 ) {
     let window = Arc::new(Semaphore::new(app.window));
     // Dropping the set, when the client is gone, drops its tasks' futures.
     let mut running = JoinSet::new();
-    let mut index = 0;
-    loop {
-        let next = tokio::select! {
-            () = answers.closed() => return,
-            next = next_case(&window, &mut cases) => next,
-        };
-        let Some((room, case)) = next else { break };
-        let (app, tenant, answers) = (Arc::clone(&app), tenant.clone(), answers.clone());
-        running.spawn(async move {
-            let answer = try_case(&app, &tenant, case).await;
-            drop(room);
-            let _ = answers.send(encode(index, answer)).await;
-        });
-        index += 1;
-        while running.try_join_next().is_some() {}
-    }
-    loop {
-        tokio::select! {
-            () = answers.closed() => return,
-            done = running.join_next() => if done.is_none() { return },
+    let work = async {
+        let mut index = 0;
+        while let Some((room, line)) = next_case(&window, &mut cases).await {
+            let (app, tenant, answers) = (Arc::clone(&app), tenant.clone(), answers.clone());
+            running.spawn(async move {
+                let answer = try_case(&app, &tenant, line).await;
+                drop(room);
+                let _ = answers.send(encode(index, answer)).await;
+            });
+            index += 1;
+            while running.try_join_next().is_some() {}
         }
+        while running.join_next().await.is_some() {}
+    };
+    let gone = async {
+        // An error means that reading ended well.
+        if left.await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    };
+    tokio::select! {
+        () = work => {}
+        () = gone => {}
+        () = answers.closed() => {}
     }
 }
 
@@ -221,18 +195,18 @@ type Room = tokio::sync::OwnedSemaphorePermit;
 
 async fn next_case(
     window: &Arc<Semaphore>,
-    cases: &mut mpsc::Receiver<Result<Case, ApiError>>,
-) -> Option<(Room, Result<Case, ApiError>)> {
+    cases: &mut mpsc::Receiver<Line>,
+) -> Option<(Room, Line)> {
     let room = Arc::clone(window).acquire_owned().await.ok()?;
     Some((room, cases.recv().await?))
 }
 
-async fn try_case(
-    app: &App,
-    tenant: &str,
-    case: Result<Case, ApiError>,
-) -> Result<Answer, ApiError> {
-    match case? {
+async fn try_case(app: &App, tenant: &str, line: Line) -> Result<Answer, ApiError> {
+    let text = match line {
+        Line::Whole(text) => text,
+        Line::TooLong => return Err(too_large(MAX_BODY)),
+    };
+    match parse_case(&text, "")? {
         Case::Run(run) => {
             let body = app.try_run(tenant, Patience::Admitted, &run).await?;
             Ok(Answer::Run(Box::new(body)))
@@ -248,7 +222,7 @@ async fn try_case(
 
 fn encode(index: usize, answer: Result<Answer, ApiError>) -> Bytes {
     let answer = answer.unwrap_or_else(|e| Answer::Error(e.body(&new_id("req"))));
-    let mut line = serde_json::to_vec(&Line { index, answer }).unwrap_or_else(|e| {
+    let mut line = serde_json::to_vec(&AnswerLine { index, answer }).unwrap_or_else(|e| {
         let error = ApiError::from(Fault::Host(e.to_string()));
         serde_json::to_vec(&error.body("")).unwrap_or_default()
     });

@@ -16,6 +16,10 @@
 /// Memory an idle slot may hold above its base before it is told to let go.
 const SLACK: u64 = 1 << 20;
 
+/// How long the kernel may take to free what a dead run held: an IPC
+/// namespace, with its shared memory, is torn down by a worker thread.
+const SETTLING: Duration = Duration::from_millis(500);
+
 mod file;
 mod place;
 pub mod v1;
@@ -84,6 +88,9 @@ pub enum CgroupError {
         /// What it says.
         reads: String,
     },
+    /// What a run held is still charged long after its end.
+    #[error("memory of the last run is still held: {0} bytes")]
+    Unsettled(u64),
     /// The host lacks a controller or a file that a limit needs.
     #[error("this host cannot enforce {limit}: {reason}")]
     Unenforceable {

@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use cgroups_rs::fs::Controllers;
 use cgroups_rs::fs::cgroup::get_cgroups_relative_paths;
@@ -111,6 +111,7 @@ impl Backend for V1 {
             cpu: Control::open_read(&at(&self.cpuacct), "cpuacct.usage")?,
             tcp: Control::optional(&memory, "memory.kmem.tcp.limit_in_bytes")?,
             empty: Control::write_only(&memory, "memory.force_empty")?,
+            stat: Control::open_read(&memory, "memory.stat")?,
             unified: self.unified.as_deref().map(at),
             dirs,
             base: None,
@@ -153,6 +154,7 @@ struct V1Group {
     /// v1 counts socket buffers apart, and not at all without a limit.
     tcp: Option<Control>,
     empty: Control,
+    stat: Control,
     unified: Option<PathBuf>,
     dirs: Vec<PathBuf>,
     /// What the idle slot itself uses, measured before its first run.
@@ -237,13 +239,24 @@ impl Group for V1Group {
         })
     }
 
-    /// Gives back the page cache that the last run left charged here, so that
-    /// the next one's peak is its own.
+    /// The next run's limit counts from the idle slot, so what the last one
+    /// held must be gone first: shared memory by itself, a moment later, page
+    /// cache because we ask.
     fn rest(&mut self) -> Result<(), CgroupError> {
-        let base = self.base.unwrap_or(0);
-        if self.usage.number()? > base + crate::SLACK {
-            // Busy pages stay; they are counted, just not against anybody new.
-            let _ = self.empty.write("0");
+        let most = self.base.unwrap_or(0) + crate::SLACK;
+        let end = Instant::now() + crate::SETTLING;
+        while self.usage.number()? > most {
+            let shared = self.stat.field("shmem")?;
+            if shared <= crate::SLACK {
+                // Only cache is left. Pages that others map stay, and are
+                // given up when the next run needs the room.
+                let _ = self.empty.write("0");
+                return Ok(());
+            }
+            if Instant::now() > end {
+                return Err(CgroupError::Unsettled(shared));
+            }
+            std::thread::sleep(Duration::from_millis(1));
         }
         Ok(())
     }

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::file::Control;
 use crate::{Backend, Ceilings, CgroupError, Group, Kind, Usage, place};
@@ -131,6 +131,7 @@ struct Leaf {
     pids_events: Control,
     pids_peak: Option<Control>,
     cpu: Control,
+    stat: Control,
     /// Since Linux 5.19.
     reclaim: Option<Control>,
     start: Start,
@@ -162,6 +163,7 @@ impl Leaf {
             pids_events: Control::open_read(&dir, "pids.events")?,
             pids_peak: Control::optional(&dir, "pids.peak")?,
             cpu: Control::open_read(&dir, "cpu.stat")?,
+            stat: Control::open_read(&dir, "memory.stat")?,
             reclaim: Control::write_only(&dir, "memory.reclaim").ok(),
             start: Start::default(),
             dir,
@@ -248,10 +250,22 @@ impl Group for V2Group {
     /// Where `memory.peak` cannot be reset, the init moves to a fresh leaf
     /// between runs, off every run's path.
     fn rest(&mut self) -> Result<(), CgroupError> {
+        // Shared memory of the last run goes by itself, a moment later; the
+        // next run's limit counts from the idle slot, so wait for it.
+        let most = self.idle.unwrap_or(0) + crate::SLACK;
+        let end = Instant::now() + crate::SETTLING;
+        let over = loop {
+            let now = self.leaf.current.number()?;
+            if now <= most || self.leaf.stat.field("shmem")? <= crate::SLACK {
+                break now.saturating_sub(most);
+            }
+            if Instant::now() > end {
+                return Err(CgroupError::Unsettled(now));
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        };
         if self.leaf.peak_resets() {
-            let idle = self.idle.unwrap_or(0);
-            let over = self.leaf.current.number()?.saturating_sub(idle);
-            if let (true, Some(reclaim)) = (over > crate::SLACK, &self.leaf.reclaim) {
+            if let (true, Some(reclaim)) = (over > 0, &self.leaf.reclaim) {
                 // Gives back the page cache that the last run left charged
                 // here. Busy pages stay, and then the kernel says EAGAIN.
                 let _ = reclaim.write(&over.to_string());
