@@ -70,12 +70,12 @@ fn a_bad_line_is_answered_in_its_place_and_the_others_run() {
 fn open(stream: &mut TcpStream) {
     let head = "POST /v1/batches HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\
                 content-type: application/x-ndjson\r\n\r\n";
-    stream.write_all(head.as_bytes()).unwrap();
+    stream.write_all(head.as_bytes()).expect("an open socket");
 }
 
 fn send_line(stream: &mut TcpStream, case: &Value) {
     let line = format!("{case}\n");
-    write!(stream, "{:x}\r\n{line}\r\n", line.len()).unwrap();
+    write!(stream, "{:x}\r\n{line}\r\n", line.len()).expect("an open socket");
 }
 
 /// The answer to the first case arrives while the request is still open.

@@ -1,5 +1,7 @@
 //! The HTTP contract, over real sockets against a real server with real cells.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should panic")]
+
 mod batches;
 mod refusals;
 mod runs;

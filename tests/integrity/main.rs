@@ -3,6 +3,8 @@
 //! Every test runs on both backends. Both must be there: `make test` builds
 //! the guests and fetches the problems and names them in the environment.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should panic")]
+
 mod forgers;
 mod humaneval;
 

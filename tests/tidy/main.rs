@@ -1,6 +1,8 @@
 //! Invariants of the source tree, as tests: the layering, where `unsafe` may
 //! be, and that the documents say what the code does.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should panic")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
