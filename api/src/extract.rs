@@ -1,29 +1,84 @@
 //! Reading JSON so that every refusal names what is wrong and where.
 
+use std::sync::Arc;
+
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{FromRequest, Request};
-use axum::http::StatusCode;
+use axum::http::{StatusCode, header};
 use serde::de::DeserializeOwned;
+use tokio::sync::OwnedSemaphorePermit;
 
 use crate::error::ApiError;
+use crate::server::App;
 
 /// Largest body of one JSON request, in bytes.
 pub(crate) const MAX_BODY: usize = 32 << 20;
 
-/// A JSON body.
-pub(crate) struct Json<T>(pub(crate) T);
+/// Memory that bodies of requests in progress may take together, in units of
+/// [`UNIT`] bytes: as many slow clients as there are ports must not be able to
+/// fill the host's memory with half-sent requests.
+pub(crate) const BODY_UNITS: usize = 8192;
+const UNIT: usize = 64 << 10;
 
-impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
+/// A JSON body, and its share of the memory for bodies, which is given back
+/// when the request has been answered.
+pub(crate) struct Json<T>(pub(crate) T, pub(crate) Share);
+
+/// A part of the memory for bodies.
+pub(crate) type Share = OwnedSemaphorePermit;
+
+impl<T: DeserializeOwned> FromRequest<Arc<App>> for Json<T> {
     type Rejection = ApiError;
 
-    async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
-        let body = read_body(request.into_body(), MAX_BODY).await?;
-        parse(&body, "").map(Json)
+    async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, ApiError> {
+        let (body, share) = read_json(app, request, MAX_BODY).await?;
+        Ok(Self(parse(&body, "")?, share))
     }
 }
 
+/// The whole body of a request that says it is JSON.
+///
+/// Saying so is required: a web page may send anything to a server on its
+/// visitor's loopback, but not with this content type unless the server agrees.
+pub(crate) async fn read_json(
+    app: &App,
+    request: Request,
+    most: usize,
+) -> Result<(Bytes, Share), ApiError> {
+    let kind = request
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .and_then(|v| v.to_str().ok());
+    let essence = kind
+        .unwrap_or_default()
+        .split(';')
+        .next()
+        .unwrap_or_default()
+        .trim();
+    if !essence.eq_ignore_ascii_case("application/json") {
+        let message = "send the header content-type: application/json";
+        let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
+        return Err(ApiError::new(status, "unsupported_media_type", message).field("content-type"));
+    }
+    let announced = request.headers().get(header::CONTENT_LENGTH);
+    let announced = announced.and_then(|v| v.to_str().ok()?.parse::<usize>().ok());
+    if announced.is_some_and(|length| length > most) {
+        return Err(too_large(most));
+    }
+    // Parsed JSON takes about as much again.
+    let units = (2 * announced.unwrap_or(most)).div_ceil(UNIT).max(1);
+    let units = u32::try_from(units).unwrap_or(u32::MAX);
+    let share = Arc::clone(&app.bodies)
+        .try_acquire_many_owned(units)
+        .map_err(|_| {
+            let message = "too much is being uploaded at once; try again later";
+            ApiError::new(StatusCode::TOO_MANY_REQUESTS, "uploads_full", message).retry_after(1)
+        })?;
+    Ok((read_body(request.into_body(), most).await?, share))
+}
+
 /// The whole body, at most `most` bytes.
-pub(crate) async fn read_body(body: Body, most: usize) -> Result<Bytes, ApiError> {
+async fn read_body(body: Body, most: usize) -> Result<Bytes, ApiError> {
     to_bytes(body, most).await.map_err(|error| {
         let mut source: Option<&dyn std::error::Error> = Some(&error);
         while let Some(e) = source {

@@ -18,6 +18,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::auth::Keys;
 use crate::error::ApiError;
+use crate::extract::BODY_UNITS;
 use crate::metrics::Metrics;
 use crate::queue::Queue;
 use crate::routes::{batches, info, tries};
@@ -42,6 +43,8 @@ pub struct App {
     pub(crate) engine: Arc<Engine>,
     pub(crate) queue: Queue,
     pub(crate) batches: Arc<Semaphore>,
+    /// Memory for bodies, see [`crate::extract::BODY_UNITS`].
+    pub(crate) bodies: Arc<Semaphore>,
     /// Cases of one batch in flight.
     pub(crate) window: usize,
     pub(crate) metrics: Metrics,
@@ -57,6 +60,7 @@ impl App {
             engine,
             queue: Queue::new(options.concurrency.max(1), options.queue),
             batches: Arc::new(Semaphore::new(options.batches.max(1))),
+            bodies: Arc::new(Semaphore::new(BODY_UNITS)),
             // Enough that a slot never waits for the next case to be parsed.
             window: options.concurrency.max(1) * 2,
             metrics: Metrics::new().map_err(|e| e.to_string())?,

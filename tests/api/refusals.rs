@@ -218,6 +218,18 @@ fn bodies_that_are_no_json_are_refused() {
     assert_eq!(answer.status, 400);
 }
 
+#[test]
+fn a_body_that_does_not_say_it_is_json_is_refused() {
+    for kind in ["text/plain", "application/x-www-form-urlencoded", ""] {
+        let answer = server().post_bytes("/v1/runs", echo().to_string().as_bytes(), kind);
+        assert_eq!(answer.status, 415, "{kind}: {}", answer.body);
+        assert_eq!(answer.body["error"]["details"]["field"], "content-type");
+    }
+    let kind = "application/json; charset=utf-8";
+    let answer = server().post_bytes("/v1/runs", echo().to_string().as_bytes(), kind);
+    assert_eq!(answer.status, 200);
+}
+
 /// The length is announced; the server says no without reading a hundred
 /// megabytes first.
 #[test]

@@ -82,6 +82,28 @@ fn hostile_as(name: &str, program: &str, args: &[&str]) -> Plan {
     plan
 }
 
+/// Whether the kernel is at least this version, for the few answers that
+/// changed over time. A part of a test that is left out for it says so.
+///
+/// # Panics
+/// When the kernel does not say what it is.
+#[must_use]
+pub fn linux(major: u32, minor: u32) -> bool {
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease").expect("/proc");
+    let mut numbers = release
+        .split(['.', '-'])
+        .map_while(|n| n.trim().parse::<u32>().ok());
+    let version = (
+        numbers.next().expect("a version"),
+        numbers.next().unwrap_or(0),
+    );
+    let recent = version >= (major, minor);
+    if !recent {
+        println!("this kernel is older than {major}.{minor}: a part of this test is left out");
+    }
+    recent
+}
+
 /// Runs a test in a process of its own: its cells, cgroups, descriptors and
 /// uids are then nobody else's. Use through [`alone!`](crate::alone).
 ///

@@ -19,7 +19,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::JoinSet;
 
 use crate::error::ApiError;
-use crate::extract::{MAX_BODY, parse, read_body, too_large};
+use crate::extract::{MAX_BODY, parse, read_json, too_large};
 use crate::ndjson::{self, Ended, Line};
 use crate::queue::Patience;
 use crate::routes::tries::new_id;
@@ -43,6 +43,7 @@ const MAX_BATCH: usize = 64 << 20;
         (status = 200, description = "NDJSON, one answer a line", content_type = "application/x-ndjson"),
         (status = 400, body = ErrorBody, description = "The request; `details.field` says where"),
         (status = 413, body = ErrorBody),
+        (status = 415, body = ErrorBody),
         (status = 429, body = ErrorBody, description = "Too many batches; see Retry-After"),
     )
 )]
@@ -70,10 +71,11 @@ pub(crate) async fn batches(
             }
         })
     } else {
-        let body = read_body(request.into_body(), MAX_BATCH).await?;
+        let (body, share) = read_json(&app, request, MAX_BATCH).await?;
         let checked = check(&app, &body)?;
         drop(gone);
         tokio::spawn(async move {
+            let _share = share;
             for raw in checked {
                 let line = Line::Whole(raw.get().as_bytes().to_vec());
                 if lines.send(line).await.is_err() {

@@ -25,6 +25,7 @@ use crate::types::{ErrorBody, JudgementBody, JudgementRequest, RunBody, RunReque
         (status = 200, body = RunBody),
         (status = 400, body = ErrorBody, description = "The request; `details.field` says where"),
         (status = 413, body = ErrorBody),
+        (status = 415, body = ErrorBody),
         (status = 422, body = ErrorBody, description = "This host cannot hold to what is asked"),
         (status = 429, body = ErrorBody, description = "Full; see Retry-After"),
         (status = 500, body = ErrorBody, description = "Our failure; the code begins with fault."),
@@ -34,7 +35,7 @@ use crate::types::{ErrorBody, JudgementBody, JudgementRequest, RunBody, RunReque
 pub(crate) async fn runs(
     State(app): State<Arc<App>>,
     headers: HeaderMap,
-    Json(request): Json<RunRequest>,
+    Json(request, _share): Json<RunRequest>,
 ) -> Result<Response, ApiError> {
     let tenant = app.keys.tenant(&headers)?;
     let body = app.try_run(&tenant, Patience::Bounded, &request).await?;
@@ -50,6 +51,7 @@ pub(crate) async fn runs(
         (status = 200, body = JudgementBody),
         (status = 400, body = ErrorBody, description = "The request; `details.field` says where"),
         (status = 413, body = ErrorBody),
+        (status = 415, body = ErrorBody),
         (status = 422, body = ErrorBody, description = "This host cannot hold to what is asked"),
         (status = 429, body = ErrorBody, description = "Full; see Retry-After"),
         (status = 500, body = ErrorBody, description = "Our failure; the code begins with fault."),
@@ -59,7 +61,7 @@ pub(crate) async fn runs(
 pub(crate) async fn judgements(
     State(app): State<Arc<App>>,
     headers: HeaderMap,
-    Json(request): Json<JudgementRequest>,
+    Json(request, _share): Json<JudgementRequest>,
 ) -> Result<Response, ApiError> {
     let tenant = app.keys.tenant(&headers)?;
     let body = app

@@ -283,6 +283,8 @@ impl Group for V2Group {
             fs::write(&target, pid).map_err(io(target.clone()))?;
         }
         let old = std::mem::replace(&mut self.leaf, fresh);
+        // The init's own memory stays charged to the first group.
+        self.idle = None;
         place::remove(&old.dir);
         Ok(())
     }

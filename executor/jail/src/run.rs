@@ -91,6 +91,9 @@ fn become_program(
     if cell.has(Layer::FreshIpc) {
         unshare(CloneFlags::CLONE_NEWIPC).at(Step::Ipc)?;
     }
+    // Between runs the init may have moved to a fresh group; where it is now
+    // is what the program sees as the root.
+    unshare(CloneFlags::CLONE_NEWCGROUP).at(Step::Namespaces)?;
     be_first_for_the_oom_killer(cell)?;
     let (pack, streams) = fds.split_at(usize::from(!plan.files.is_empty()));
     place_descriptors(plan, streams)?;

@@ -41,7 +41,7 @@ pub(crate) fn run() -> Result<(), FrameError> {
     // A living server still reads what its group counted, and removes it. When
     // it was killed, each warden takes its own group along, and whichever
     // comes last the server's directory.
-    if nix::unistd::getppid() != server {
+    if nix::unistd::getppid() != server || is_exiting(server) {
         for dir in spec.cgroup_dirs.iter().map(Path::new) {
             remove_cgroup(dir);
             if let Some(parent) = dir.parent() {
@@ -50,6 +50,19 @@ pub(crate) fn run() -> Result<(), FrameError> {
         }
     }
     Ok(())
+}
+
+/// Whether a process is on its way out. It closes its sockets, which ends our
+/// init, before it stops being our parent; the kernel marks it earlier than
+/// both.
+fn is_exiting(process: Pid) -> bool {
+    const PF_EXITING: u32 = 4;
+    let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+    // "pid (name) state ppid pgrp session tty tpgid flags …"
+    let flags = stat
+        .rsplit_once(')')
+        .and_then(|(_, rest)| rest.split_whitespace().nth(6)?.parse::<u32>().ok());
+    flags.is_none_or(|flags| flags & PF_EXITING != 0)
 }
 
 /// The socket arrives as descriptor 0, so that the server can start us with
