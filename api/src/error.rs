@@ -73,18 +73,12 @@ impl IntoResponse for ApiError {
 
 impl From<Refusal> for ApiError {
     fn from(refusal: Refusal) -> Self {
-        let Refusal {
-            unenforceable,
-            code,
-            field,
-            message,
-        } = refusal;
-        let status = if unenforceable {
+        let status = if refusal.unenforceable {
             StatusCode::UNPROCESSABLE_ENTITY
         } else {
             StatusCode::BAD_REQUEST
         };
-        Self::new(status, code, message).field(field)
+        Self::new(status, refusal.code, refusal.to_string()).field(refusal.field)
     }
 }
 

@@ -83,7 +83,7 @@ limits! {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LimitError {
     /// Over the ceiling of the policy.
-    #[error("limits.{field} is {asked}, the most this policy grants is {most}")]
+    #[error("{asked} is over {most}, the most this policy grants")]
     TooHigh {
         /// Name of the limit.
         field: &'static str,
@@ -93,7 +93,7 @@ pub enum LimitError {
         most: u64,
     },
     /// Under what any program needs to start.
-    #[error("limits.{field} is {asked}, the least that can work is {least}")]
+    #[error("{asked} is under {least}, the least that can work")]
     TooLow {
         /// Name of the limit.
         field: &'static str,

@@ -54,6 +54,11 @@ pub(crate) async fn serve(host: &Host, args: &Serve) -> Result<u8> {
         .listen
         .or(file.listen)
         .unwrap_or(([127, 0, 0, 1], 8080).into());
+    if options.keys.open() && !listen.ip().is_loopback() {
+        let message = "without API keys the server listens on loopback only; \
+                       add [[keys]] to the configuration file";
+        return Err(Usage(format!("{listen}: {message}")).into());
+    }
     // Bound first: a taken port should not cost the time of starting cells.
     let listener = TcpListener::bind(listen)
         .await
