@@ -37,9 +37,9 @@ test: lint  ## everything: fmt, clippy, unit, escape, integrity, api, wasi, doc 
 	cargo build --release --workspace
 	runtimes/wasi/build.sh target/guests
 	python3 -I runtimes/guest/python/test_guest.py
+	cargo test --release --workspace --doc --quiet
 	$(SUDO) env ASSIZE_GUESTS=$(CURDIR)/target/guests ASSIZE_HUMANEVAL=$(CURDIR)/$(DATA)/HumanEval.jsonl.gz \
 		cargo nextest run --release --workspace --no-fail-fast
-	cargo test --release --workspace --doc --quiet
 
 test-vm: build  ## doctor and escape tests on a cgroup v2 kernel in QEMU (software emulation)
 	tests/vm/run.sh
