@@ -22,6 +22,9 @@ const MAX_TESTS: usize = 10_000;
 const MAX_ARGUMENTS: usize = 128 << 10;
 /// Most files handed back.
 const MAX_COLLECT: usize = 32;
+/// Most memory of a program on the WASI backend, in bytes: a worker holds
+/// several programs at once, and together they must fit its own cell.
+const WASI_MEMORY: u64 = 768 << 20;
 /// Largest file handed back, in bytes.
 const MAX_COLLECT_BYTES: u64 = 16 << 20;
 
@@ -174,6 +177,10 @@ fn submission(engine: &Engine, common: &Common<'_>) -> Result<Submission, Refusa
         refuse("unknown_policy", "policy", message)
     })?;
     let limits = limits(engine, policy, common.limits)?;
+    if runtime.backend == assize_executor::Backend::Wasi && limits.memory_bytes > WASI_MEMORY {
+        let message = format!("the wasi backend grants at most {WASI_MEMORY} bytes; use native");
+        return Err(unenforceable("limits.memory_bytes", message));
+    }
     let program = program(common, &runtime)?;
     program.check().map_err(|e| {
         let field = match &e {

@@ -1,12 +1,14 @@
 //! Reading JSON so that every refusal names what is wrong and where.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use axum::body::{Body, Bytes, to_bytes};
+use axum::body::{Body, Bytes};
 use axum::extract::{FromRequest, Request};
 use axum::http::{StatusCode, header};
+use futures::StreamExt;
 use serde::de::DeserializeOwned;
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::error::ApiError;
 use crate::server::App;
@@ -20,6 +22,9 @@ pub(crate) const MAX_BODY: usize = 32 << 20;
 pub(crate) const BODY_UNITS: usize = 8192;
 const UNIT: usize = 64 << 10;
 
+/// How long a body may take to arrive.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 /// A JSON body, and its share of the memory for bodies, which is given back
 /// when the request has been answered.
 pub(crate) struct Json<T>(pub(crate) T, pub(crate) Share);
@@ -31,6 +36,8 @@ impl<T: DeserializeOwned> FromRequest<Arc<App>> for Json<T> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, ApiError> {
+        // Who has no key gets no memory.
+        app.keys.tenant(request.headers())?;
         let (body, share) = read_json(app, request, MAX_BODY).await?;
         Ok(Self(parse(&body, "")?, share))
     }
@@ -65,31 +72,52 @@ pub(crate) async fn read_json(
     if announced.is_some_and(|length| length > most) {
         return Err(too_large(most));
     }
-    // Parsed JSON takes about as much again.
-    let units = (2 * announced.unwrap_or(most)).div_ceil(UNIT).max(1);
-    let units = u32::try_from(units).unwrap_or(u32::MAX);
-    let share = Arc::clone(&app.bodies)
-        .try_acquire_many_owned(units)
-        .map_err(|_| {
-            let message = "too much is being uploaded at once; try again later";
-            ApiError::new(StatusCode::TOO_MANY_REQUESTS, "uploads_full", message).retry_after(1)
-        })?;
-    Ok((read_body(request.into_body(), most).await?, share))
+    let reading = read_body(&app.bodies, request.into_body(), most);
+    tokio::time::timeout(PATIENCE, reading)
+        .await
+        .unwrap_or_else(|_| {
+            let message = "the request body took too long to arrive";
+            Err(ApiError::new(StatusCode::REQUEST_TIMEOUT, "body_too_slow", message).field("body"))
+        })
 }
 
-/// The whole body, at most `most` bytes.
-async fn read_body(body: Body, most: usize) -> Result<Bytes, ApiError> {
-    to_bytes(body, most).await.map_err(|error| {
-        let mut source: Option<&dyn std::error::Error> = Some(&error);
-        while let Some(e) = source {
-            if e.to_string().contains("length limit exceeded") {
-                return too_large(most);
-            }
-            source = e.source();
+/// Reads a body of at most `most` bytes. Its share of the memory grows with
+/// what has arrived, never with what was announced: a client that stalls after
+/// one byte holds one unit.
+async fn read_body(
+    budget: &Arc<Semaphore>,
+    body: Body,
+    most: usize,
+) -> Result<(Bytes, Share), ApiError> {
+    let full = || {
+        let message = "too much is being uploaded at once; try again later";
+        ApiError::new(StatusCode::TOO_MANY_REQUESTS, "uploads_full", message).retry_after(1)
+    };
+    let take = |units: usize| {
+        let units = u32::try_from(units).unwrap_or(u32::MAX);
+        Arc::clone(budget)
+            .try_acquire_many_owned(units)
+            .map_err(|_| full())
+    };
+    let mut share = take(1)?;
+    let mut stream = body.into_data_stream();
+    let mut data = Vec::new();
+    while let Some(chunk) = stream.next().await {
+        let chunk = chunk.map_err(|_| {
+            let message = "the request body broke off before its end";
+            ApiError::new(StatusCode::BAD_REQUEST, "body_incomplete", message)
+        })?;
+        if data.len() + chunk.len() > most {
+            return Err(too_large(most));
         }
-        let message = "the request body broke off before its end";
-        ApiError::new(StatusCode::BAD_REQUEST, "body_incomplete", message)
-    })
+        data.extend_from_slice(&chunk);
+        // Parsed JSON takes about as much again.
+        let needed = (2 * data.len()).div_ceil(UNIT);
+        if needed > share.num_permits() {
+            share.merge(take(needed - share.num_permits())?);
+        }
+    }
+    Ok((data.into(), share))
 }
 
 pub(crate) fn too_large(most: usize) -> ApiError {

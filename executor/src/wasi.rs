@@ -173,7 +173,7 @@ impl Workers {
 
     /// Ends all workers and waits for them.
     pub(crate) fn shutdown(&self) {
-        self.stopping.store(true, Ordering::Relaxed);
+        self.stopping.store(true, Ordering::SeqCst);
         for worker in &self.workers {
             if let Some(link) = lock(&worker.link).take() {
                 link.hang_up();
@@ -355,6 +355,11 @@ fn manage(home: &Home, first: Running, worker: &Worker, stopping: &AtomicBool) {
             pending,
         });
         *lock(&worker.link) = Some(Arc::clone(&link));
+        // Whoever stops us sets the flag first and then takes the link: if it
+        // was not there yet, the flag is.
+        if stopping.load(Ordering::SeqCst) {
+            link.hang_up();
+        }
         while let Ok((WorkerReply::Done(report), _)) = frame::recv(&link.socket) {
             if let Some(waiting) = lock(&link.pending).remove(&report.id) {
                 let _ = waiting.send(*report);

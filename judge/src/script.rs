@@ -26,6 +26,7 @@ struct Report {
     kind: Option<String>,
     line: Option<u64>,
     calls: u64,
+    given: u64,
 }
 
 /// Runs a script against a candidate.
@@ -155,6 +156,10 @@ fn conclude(candidate: &Outcome, tester: &Outcome) -> (Verdict, String) {
     };
     let what = describe(&report);
     match report.outcome.as_str() {
+        "passed" if report.calls == 0 && report.given == 0 => (
+            Verdict::JudgeError,
+            "the test script never used the program".to_owned(),
+        ),
         "passed" => (Verdict::Accepted, String::new()),
         "assertion" | "raised" | "bad_data" => (Verdict::WrongAnswer, what),
         "candidate_raised" | "load" => (raised(candidate), what),

@@ -116,6 +116,10 @@ fn killing_the_server_takes_its_cells_with_it() {
 /// The other side: an executor in the middle of a long run.
 fn serve_until_killed() {
     let cells = executor(2, &[]);
+    // A pair takes both slots, so both are built before anybody is killed: a
+    // slot that is only half made is swept by the next server.
+    let (a, b) = block_on(cells.run_pair(shell("true"), shell("true")));
+    assert!(a.is_ok() && b.is_ok());
     println!("cells ready");
     let sleeper = limited(hostile("processes", &["sleep"]), |l| l.wall_ms = 30_000);
     let outcome = block_on(cells.run(sleeper));

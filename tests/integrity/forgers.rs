@@ -216,3 +216,52 @@ fn a_broken_test_script_is_our_fault_and_earns_nothing() {
         }
     }
 }
+
+/// A candidate must not be able to look like a broken test: its reward would
+/// be null instead of 0.
+#[test]
+fn a_candidate_cannot_choose_to_be_our_fault() {
+    for backend in BACKENDS {
+        for (what, code, tests) in [
+            (
+                "a result too large to print",
+                "def add(l):\n    return 'A' * 3000000\n",
+                "r = add([1])\nprint('got', r)\nassert r == 3\n",
+            ),
+            ("a missing constant", "x = 1\n", "assert len(PRIMES) == 5\n"),
+            (
+                "a constant that is a function",
+                "def PRIMES(): pass\n",
+                "assert len(PRIMES) == 5\n",
+            ),
+            (
+                "a missing argument",
+                "def f(x):\n    return 3\n",
+                "assert f(1) == 3 and f(CONF) == 3\n",
+            ),
+            (
+                "the end of an iteration",
+                "def add(l):\n    raise StopIteration\n",
+                "assert all(map(lambda x: add(x[0]) == x[1], [([1], 1), ([2], 2)]))\n",
+            ),
+        ] {
+            let judged = judge(&script(backend, code, tests));
+            let detail = &judged.tests[0].detail;
+            assert!(
+                matches!(judged.verdict, Verdict::WrongAnswer | Verdict::RunTimeError),
+                "{what} ({backend:?}): {:?} {detail}",
+                judged.verdict
+            );
+            assert_eq!(judged.reward, Some(0.0), "{what}");
+        }
+    }
+}
+
+#[test]
+fn a_script_that_never_uses_the_program_accepts_nothing() {
+    for backend in BACKENDS {
+        let tests = "def check(candidate):\n    assert candidate(1) == 2\n";
+        let judged = judge(&script(backend, "def add(x): return 0\n", tests));
+        assert_eq!(judged.verdict, Verdict::JudgeError, "{backend:?}");
+    }
+}

@@ -90,6 +90,9 @@ class Trial:
         self.fact = None  # (outcome, message, type): the first one stands
         self.calls = 0
         self.given = 0  # values that reached the script
+        self.absent = []  # names the candidate does not define
+        self.odd = False  # a name nobody promised to be a function is one
+        self.source = ""
         self.opaque = 0
         self.sent = 0
         self.swallowed = 0
@@ -178,6 +181,11 @@ class Trial:
             sent_args = [plain.encode(x, strict=True) for x in args]
             sent_kwargs = [[plain.clip(k, 200), plain.encode(v, strict=True)] for k, v in kwargs.items()]
         except plain.NotPlain as reason:
+            for value in [*args, *kwargs.values()]:
+                # Not the script's live object: a name of the candidate's that
+                # is no plain data, or is not there at all.
+                if getattr(value, "stands_for", None) is self:
+                    self.stop("missing", f"{value.__name__} is no plain data", CandidateMissing)
             self.refuse(name, reason)
         answer = self.ask("call", name=name, args=sent_args, kwargs=sent_kwargs)
         if answer == {"missing": True}:
@@ -264,6 +272,10 @@ class Trial:
             if isinstance(found, type) and issubclass(found, BaseException):
                 kind = found
                 break
+        # `all(map(candidate, cases))` takes StopIteration for the end of the
+        # cases: genuine here, it would end a loop of the script as a success.
+        if kind in (StopIteration, StopAsyncIteration) and kind.__name__ not in self.source:
+            kind = CandidateError
         if kind is None or not issubclass(kind, Exception) or (kind is Exception and name != "Exception"):
             kind = CandidateError
         args = (message,)
@@ -290,7 +302,9 @@ class Trial:
         if answer == {"callable": True}:
             return self.proxy(name)
         if answer == {"missing": True}:
-            # It may never be used: a fact only when it is.
+            # It may never be used: a fact only when it is, or when the script
+            # fails for it.
+            self.absent.append(name)
             return self.proxy(name, self.missing)
         if list(answer) == ["value"]:
             return self.decode(answer["value"])
@@ -309,6 +323,7 @@ class Trial:
 
         function.__name__ = name.rpartition(".")[2]
         function.__qualname__ = name
+        function.stands_for = self
         return function
 
 
@@ -381,11 +396,41 @@ def judge(trial, error, path):
             report["outcome"], report["type"] = "candidate_raised", error.candidate_type
         elif isinstance(error, AssertionError):
             report["outcome"] = "assertion"
+        elif trial.absent and not isinstance(error, (SyntaxError, ImportError)):
+            # Leaving a name out must not make the script look broken.
+            report["outcome"] = "missing"
+        elif trial.odd and not isinstance(error, (SyntaxError, ImportError)):
+            report["outcome"] = "raised"
         else:
             report["outcome"] = "raised" if trial.calls or trial.given else "broken"
     report["message"] = plain.clip(report["message"], MAX_MESSAGE)
     report["calls"], report["opaque"] = trial.calls, trial.opaque
+    report["given"] = trial.given
     return report
+
+
+class Bounded:
+    """Standard output of the script, cut off where nobody reads on.
+
+    A script that prints results prints what the candidate chose; an output
+    limit reached that way would end the tests and look like their fault.
+    """
+
+    def __init__(self, stream, room):
+        self.stream, self.room = stream, room
+
+    def write(self, text):
+        if self.room > 0:
+            self.stream.write(text[: self.room])
+            self.room -= len(text)
+        return len(text)
+
+    def writelines(self, lines):
+        for line in lines:
+            self.write(line)
+
+    def __getattr__(self, name):
+        return getattr(self.stream, name)
 
 
 def send_report(report):
@@ -413,13 +458,18 @@ def run(trial, path, names):
             source = file.read()
         # optimize=0: an interpreter started with -O must not drop asserts.
         code = compile(source, path, "exec", dont_inherit=True, optimize=0)
-        if names is None:
-            names = infer_names(source.decode("utf-8", "replace"), path)
+        trial.source = source.decode("utf-8", "replace")
+        inferred = names is None
+        if inferred:
+            names = infer_names(trial.source, path)
     except BaseException as error:
         return error
     try:
         trial.wait_ready()
         install(trial, names, module.__dict__)
+        # Who found the names out by himself cannot know which are functions:
+        # a candidate may have made one of a constant.
+        trial.odd = inferred and bool(names)
     except BaseException as error:
         # Whatever goes wrong here came over the channel.
         if trial.fact is None:
@@ -436,6 +486,7 @@ def main():
     path = os.path.abspath(sys.argv[1])
     names = json.loads(sys.argv[2])["names"]
     trial = Trial(plain.open_channel())
+    sys.stdout = Bounded(sys.stdout, 8192)
 
     def end(error=None):
         try:
