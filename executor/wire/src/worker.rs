@@ -40,7 +40,7 @@ pub struct WasiPlan {
     /// Whether a descriptor for stdin is attached (else it is empty).
     pub stdin: bool,
     /// Whether a channel socket is attached: the guest reaches it through
-    /// the host functions `assize.channel_send` and `assize.channel_recv`.
+    /// the host functions `assize.channel_send`, `channel_next` and `channel_take`.
     pub channel: bool,
     /// Limits.
     pub limits: WasiLimits,
