@@ -195,7 +195,7 @@ pub async fn engine(slots: u32) -> Arc<Engine> {
     let wasm = std::env::var_os("ASSIZE_GUESTS")
         .map(|guests| (bin.join("assize-wasm"), std::path::PathBuf::from(guests)));
     let config = Config {
-        jail: bin.join("assize-jail"),
+        bin: bin.clone(),
         wasm,
         slots,
         workers: 1,

@@ -99,7 +99,9 @@ fn become_program(
     place_descriptors(plan, streams)?;
     set_rlimits(plan)?;
     if cell.has(Layer::ProgramUid) {
-        drop_ids()?;
+        if cell.two_ids {
+            drop_ids()?;
+        }
         confine::drop_capabilities()?;
     }
     confine::no_new_privs()?;
