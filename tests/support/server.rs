@@ -202,6 +202,7 @@ pub async fn engine(slots: u32) -> Arc<Engine> {
         binds: Vec::new(),
         guest_files: assize_runtimes::guest_files(),
         without: Vec::new(),
+        best_effort: false,
     };
     let executor = tokio::task::spawn_blocking(move || Executor::start(&config))
         .await

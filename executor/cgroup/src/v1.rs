@@ -45,11 +45,7 @@ impl V1 {
             place::sweep_stale(&own, name);
             Ok(own)
         };
-        let unified = Path::new("/sys/fs/cgroup/unified");
-        let unified = unified
-            .join("cgroup.procs")
-            .exists()
-            .then(|| unified.to_owned());
+        let unified = unified_place();
         if let Some(unified) = &unified {
             place::sweep_stale(unified, name);
         }
@@ -161,6 +157,18 @@ const PIDS: [Wanted; 3] = [
 ];
 
 const CPU: [Wanted; 1] = [wanted("cpuacct.usage", Access::Read, true)];
+
+/// Our place in the empty unified tree of a hybrid host. It limits nothing:
+/// where it is not ours to use, `cgroup.kill` is all that is lost.
+fn unified_place() -> Option<PathBuf> {
+    let mount = Path::new("/sys/fs/cgroup/unified");
+    let text = fs::read_to_string("/proc/self/cgroup").ok()?;
+    let own = text.lines().find_map(|l| l.strip_prefix("0::"))?;
+    let own = mount.join(own.trim_start_matches('/'));
+    let usable = own.join("cgroup.procs").exists()
+        && rustix::fs::access(&own, rustix::fs::Access::WRITE_OK).is_ok();
+    usable.then_some(own)
+}
 
 fn swap_in_use() -> bool {
     // One header line, then one line per swap area.
