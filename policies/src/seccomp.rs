@@ -1,14 +1,18 @@
 //! From syscall lists to BPF.
 //!
-//! Three programs decide together, and the kernel takes the strictest answer:
+//! Four programs decide together, and the kernel takes the strictest answer
+//! (kill, then errno, then notify, then allow):
 //!
 //! 1. [`no_x32`]: kills on any x32 number. seccompiler checks the architecture
 //!    but not this bit.
-//! 2. [`cell`]: the allow-list of `profiles/syscalls.toml`; anything else gets
-//!    ENOSYS, a foreign architecture kills. It holds what the cell's init
-//!    needs, is installed once per slot and inherited, so it costs a run
-//!    nothing (installing costs about 1.2 µs an instruction).
-//! 3. [`deny`]: takes from a run what only the init needs. About thirty
+//! 2. [`quiet`]: ENOSYS, without a word, for what libraries try and fall back
+//!    from at every start.
+//! 3. [`cell`]: the allow-list of `profiles/syscalls.toml`; anything else is
+//!    notified to the cell's init, which answers ENOSYS and counts it; a
+//!    foreign architecture kills. It holds what the cell's init needs, is
+//!    installed once per slot and inherited, so it costs a run nothing
+//!    (installing costs about 1.2 µs an instruction).
+//! 4. [`deny`]: takes from a run what only the init needs. About thirty
 //!    instructions, installed per run.
 
 use std::collections::BTreeMap;
@@ -62,9 +66,21 @@ struct Condition {
 #[serde(deny_unknown_fields)]
 struct List {
     allow: Vec<Group>,
+    quiet: Vec<Quiet>,
 }
 
-/// The allow-list every cell's init and everything below it lives under.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Quiet {
+    /// Who tries it, and what it does instead.
+    #[serde(rename = "comment")]
+    _comment: String,
+    names: Vec<String>,
+}
+
+/// The allow-list every cell's init and everything below it lives under. What
+/// is not on it is notified (`SECCOMP_RET_USER_NOTIF`): without a listener the
+/// kernel answers ENOSYS, as the listener does.
 pub fn cell() -> Result<Vec<u8>, FilterError> {
     let list: List = toml::from_str(CELL)?;
     let mut rules = Vec::new();
@@ -85,11 +101,37 @@ pub fn cell() -> Result<Vec<u8>, FilterError> {
             }
         }
     }
-    compile(&json!({ "filter": {
-        "mismatch_action": { "errno": ENOSYS },
+    let mut program = compile(&json!({ "filter": {
+        "mismatch_action": "trap",
         "match_action": "allow",
         "filter": rules,
+    }}))?;
+    notify_instead_of_trap(&mut program);
+    Ok(program)
+}
+
+/// ENOSYS without notification: the kernel ranks an errno above a
+/// notification, so this filter beside [`cell`] keeps the everyday fallbacks
+/// of libraries from the listener.
+pub fn quiet() -> Result<Vec<u8>, FilterError> {
+    let list: List = toml::from_str(CELL)?;
+    let names = list.quiet.iter().flat_map(|group| &group.names);
+    let rules: Vec<Value> = names.map(|name| json!({ "syscall": name })).collect();
+    compile(&json!({ "filter": {
+        "mismatch_action": "allow",
+        "match_action": { "errno": ENOSYS },
+        "filter": rules,
     }}))
+}
+
+/// seccompiler 0.5 cannot say `SECCOMP_RET_USER_NOTIF`. Its trap is an action
+/// that stands nowhere else in our programs, so every `ret TRAP` becomes one.
+fn notify_instead_of_trap(program: &mut [u8]) {
+    for instruction in program.as_chunks_mut::<SIZE>().0 {
+        if *instruction == raw(RET, 0, 0, TRAP) {
+            *instruction = raw(RET, 0, 0, USER_NOTIF);
+        }
+    }
 }
 
 /// Denies `names` with EPERM and says nothing about the rest.
@@ -109,15 +151,25 @@ pub fn deny(names: &[String]) -> Result<Vec<u8>, FilterError> {
 /// door to every syscall, past lists of native numbers.
 #[must_use]
 pub fn no_x32() -> Vec<u8> {
-    const LOAD_NR: (u16, u8, u8, u32) = (0x20, 0, 0, 0);
-    const IF_X32: (u16, u8, u8, u32) = (0x35, 0, 1, 0x4000_0000);
-    const KILL: (u16, u8, u8, u32) = (0x06, 0, 0, 0x8000_0000);
-    const ALLOW: (u16, u8, u8, u32) = (0x06, 0, 0, 0x7fff_0000);
-    let raw = |(code, jt, jf, k): (u16, u8, u8, u32)| {
-        let (c, k) = (code.to_ne_bytes(), k.to_ne_bytes());
-        [c[0], c[1], jt, jf, k[0], k[1], k[2], k[3]]
-    };
-    [LOAD_NR, IF_X32, KILL, ALLOW].map(raw).concat()
+    const LOAD_NR: [u8; SIZE] = raw(0x20, 0, 0, 0);
+    const IF_X32: [u8; SIZE] = raw(0x35, 0, 1, 0x4000_0000);
+    const KILL: [u8; SIZE] = raw(RET, 0, 0, 0x8000_0000);
+    const ALLOW: [u8; SIZE] = raw(RET, 0, 0, 0x7fff_0000);
+    [LOAD_NR, IF_X32, KILL, ALLOW].concat()
+}
+
+/// Bytes of one instruction, `struct sock_filter`.
+const SIZE: usize = 8;
+/// `BPF_RET | BPF_K`
+const RET: u16 = 0x06;
+/// `SECCOMP_RET_TRAP`, as seccompiler writes it.
+const TRAP: u32 = 0x0003_0000;
+/// `SECCOMP_RET_USER_NOTIF`
+const USER_NOTIF: u32 = 0x7fc0_0000;
+
+const fn raw(code: u16, jt: u8, jf: u8, k: u32) -> [u8; SIZE] {
+    let (c, k) = (code.to_ne_bytes(), k.to_ne_bytes());
+    [c[0], c[1], jt, jf, k[0], k[1], k[2], k[3]]
 }
 
 const ENOSYS: u32 = 38;
@@ -142,11 +194,10 @@ fn compile(filter: &Value) -> Result<Vec<u8>, FilterError> {
             .into_iter()
             .collect();
     let program = programs.remove("filter").unwrap_or_default();
-    let raw = |i: seccompiler::sock_filter| {
-        let (c, k) = (i.code.to_ne_bytes(), i.k.to_ne_bytes());
-        [c[0], c[1], i.jt, i.jf, k[0], k[1], k[2], k[3]]
-    };
-    Ok(program.into_iter().flat_map(raw).collect())
+    Ok(program
+        .into_iter()
+        .flat_map(|i| raw(i.code, i.jt, i.jf, i.k))
+        .collect())
 }
 
 #[cfg(test)]
@@ -162,6 +213,33 @@ mod tests {
             program.len() / 8
         );
         assert!(program.len() / 8 > 500);
+    }
+
+    /// The answers a program can give, by its `ret` instructions.
+    fn answers(program: &[u8]) -> std::collections::BTreeSet<u32> {
+        let (instructions, rest) = program.as_chunks::<SIZE>();
+        assert!(rest.is_empty());
+        instructions
+            .iter()
+            .filter(|i| i[..2] == RET.to_ne_bytes())
+            .map(|i| u32::from_ne_bytes([i[4], i[5], i[6], i[7]]))
+            .collect()
+    }
+
+    #[test]
+    fn what_is_not_listed_is_notified_and_a_foreign_architecture_kills() {
+        let (kill, allow, enosys) = (0x8000_0000, 0x7fff_0000, 0x0005_0026);
+        assert_eq!(answers(&cell().unwrap()), [kill, allow, USER_NOTIF].into());
+        assert_eq!(answers(&quiet().unwrap()), [kill, allow, enosys].into());
+        assert_eq!(answers(&no_x32()), [kill, allow].into());
+    }
+
+    #[test]
+    fn what_is_answered_quietly_is_not_allowed_elsewhere() {
+        let list: List = toml::from_str(CELL).unwrap();
+        for name in list.quiet.iter().flat_map(|g| &g.names) {
+            assert!(!list.allow.iter().any(|g| g.names.contains(name)), "{name}");
+        }
     }
 
     #[test]
