@@ -15,7 +15,7 @@ fn the_filter_alone_stops_kernel_surface_that_no_namespace_contains() {
         stopped_only_by(
             &[Seccomp],
             "keyctl addkey_user uffd netlink ptrace_child personality ldt io_setup \
-             inotify_init inotify_usr flock_usr moveto pidfd_getfd_self",
+             inotify_init inotify_usr flock_usr moveto pidfd_getfd_self rwhint_get",
         );
     });
 }
@@ -160,6 +160,17 @@ fn what_recent_kernels_add_is_stopped_by_the_filter() {
         if linux(6, 8) {
             stopped_only_by(&[Seccomp], "listmount memfd_secret");
         }
+    });
+}
+
+#[test]
+fn a_write_hint_left_on_a_file_of_the_host_is_stopped_by_the_filter() {
+    alone!({
+        assert_eq!(answer(&executor(2, &[]), "rwhint_usr"), "DENIED ENOSYS");
+        // Since 6.9 the kernel asks for the owner of the file; before, anybody
+        // could leave one of six values on each inode of /usr.
+        let open = answer(&executor(2, &[Seccomp]), "rwhint_usr");
+        assert!(worked(&open) || open == "DENIED EPERM", "{open}");
     });
 }
 

@@ -274,21 +274,50 @@ fn use_of_shared_files_is_not_seen_by_other_cells() {
     });
 }
 
+/// What still passes between two cells that run at the same time and both
+/// want it to; SECURITY.md names it. A filter cannot tell a database's lock
+/// on its own file from one on a file of /usr or on /dev/null, which all
+/// cells share. When this fails, the channel is closed: strike the sentence.
 #[test]
-fn record_locks_on_shared_files_are_not_seen_by_other_cells() {
+fn record_locks_on_shared_files_are_the_known_exception() {
     alone!({
-        let hold = "import fcntl, os, struct, time\nf = os.open('/usr/bin/env', os.O_RDONLY)\n\
-                    try: fcntl.fcntl(f, fcntl.F_SETLK, struct.pack('hhqqixxxx', fcntl.F_RDLCK, 0, 7, 1, 0)); print('held')\n\
-                    except OSError as e: print('refused', e.errno)\ntime.sleep(1)";
-        let look = "import fcntl, os, struct, time\nf = os.open('/usr/bin/env', os.O_RDONLY)\n\
-                    end = time.monotonic() + 1\nseen = 'nothing'\n\
-                    while time.monotonic() < end and seen == 'nothing':\n\
-                    \x20 try:\n\
-                    \x20   got = fcntl.fcntl(f, fcntl.F_GETLK, struct.pack('hhqqixxxx', fcntl.F_WRLCK, 0, 0, 0, 0))\n\
-                    \x20   kind, _, start, _, pid = struct.unpack('hhqqixxxx', got)\n\
-                    \x20   if kind != fcntl.F_UNLCK: seen = f'byte {start} locked by {pid}'\n\
-                    \x20 except OSError as e: seen = f'refused {e.errno}'\n\
-                    \x20 time.sleep(.01)\nprint(seen)";
-        assert_eq!(beside(hold, look, &[]), "nothing\n");
+        let read_lock = "struct.pack('hhqqixxxx', fcntl.F_RDLCK, 0, 7, 1, 0)";
+        let hold = format!(
+            "import fcntl, os, struct, time\n\
+             fcntl.fcntl(os.open('/usr/bin/env', os.O_RDONLY), fcntl.F_SETLK, {read_lock})\n\
+             n = open('/dev/null', 'w'); fcntl.lockf(n, fcntl.LOCK_EX, 1, 7)\ntime.sleep(1)"
+        );
+        let asking = "struct.pack('hhqqixxxx', fcntl.F_WRLCK, 0, 0, 0, 0)";
+        let look = format!(
+            "import fcntl, os, struct, time\nf = os.open('/usr/bin/env', os.O_RDONLY)\n\
+             n = open('/dev/null', 'w')\nend = time.monotonic() + 1\nseen = set()\n\
+             while time.monotonic() < end:\n\
+             \x20 kind, _, start, _, pid = struct.unpack('hhqqixxxx', fcntl.fcntl(f, fcntl.F_GETLK, {asking}))\n\
+             \x20 if kind != fcntl.F_UNLCK: seen.add(f'env: byte {{start}} by {{pid}}')\n\
+             \x20 try: fcntl.lockf(n, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, 7); fcntl.lockf(n, fcntl.LOCK_UN, 1, 7)\n\
+             \x20 except OSError: seen.add('null')\n\
+             \x20 time.sleep(.01)\nprint(*sorted(seen))"
+        );
+        let seen = beside(&hold, &look, &[]);
+        // Pid 0: who holds it is not told.
+        assert_eq!(seen, "env: byte 7 by 0 null\n");
+        let text = include_str!("../../SECURITY.md");
+        assert!(text.contains("record locks on a file that all cells share"));
+    });
+}
+
+/// What the filter leaves of record locks is enough for databases.
+#[test]
+fn a_database_in_a_file_works() {
+    alone!({
+        let program = "import sqlite3\nfor mode in ('delete', 'wal'):\n\
+                       \x20 d = sqlite3.connect('/work/' + mode + '.db')\n\
+                       \x20 d.execute('pragma journal_mode=' + mode)\n\
+                       \x20 d.execute('create table t (x)')\n\
+                       \x20 with d: d.execute('insert into t values (7)')\n\
+                       \x20 e = sqlite3.connect('/work/' + mode + '.db')\n\
+                       \x20 print(e.execute('select x from t').fetchall())";
+        let outcome = run(&executor(2, &[]), python(program));
+        assert_eq!(out(&outcome), "[(7,)]\n[(7,)]\n", "{}", show(&outcome));
     });
 }

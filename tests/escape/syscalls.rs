@@ -15,7 +15,7 @@ const DENIED: [(&str, &str); 8] = [
     ),
     (
         "ENOSYS",
-        "fcntl_lease flock_usr inotify_usr fsopen fsopen_config open_tree chroot pivot setns_self ptrace1 ptrace_child vmread1 vmwrite1 pidfd_getfd1 clone_newuser clone_newpid clone3_newuser timens_clone iouring keyctl addkey_user uffd bpf perf netlink netlink_pair vsock alg packet ax25 can xdp smc tipc kcm tiocsti tiocsti_high tioclinux personality namehandle clock syslog module kexec reboot swapon sethost iopl ldt acct quota quotactl_fd lookup_dcookie moveto fanotify mount_setattr statmount listmount lsm_attr cachestat memfd_secret process_mrelease kcmp vhangup migrate ioprio_rt uring_null io_setup inotify_init pidfd_getfd_self request_key byhandle",
+        "fcntl_lease flock_usr inotify_usr fsopen fsopen_config open_tree chroot pivot setns_self ptrace1 ptrace_child vmread1 vmwrite1 pidfd_getfd1 clone_newuser clone_newpid clone3_newuser timens_clone iouring keyctl addkey_user uffd bpf perf netlink netlink_pair vsock alg packet ax25 can xdp smc tipc kcm tiocsti tiocsti_high tioclinux personality namehandle clock syslog module kexec reboot swapon sethost iopl ldt acct quota quotactl_fd lookup_dcookie moveto fanotify mount_setattr statmount listmount lsm_attr cachestat memfd_secret process_mrelease kcmp vhangup migrate ioprio_rt uring_null io_setup inotify_init pidfd_getfd_self request_key byhandle rwhint_usr rwhint_get",
     ),
     (
         "ENOENT",
@@ -35,7 +35,7 @@ const DENIED: [(&str, &str); 8] = [
 const KILLED: [&str; 3] = ["x32", "int80", "int80_socket"];
 
 /// Probes that succeed, and why they may.
-const ALLOWED: [(&str, &str); 11] = [
+const ALLOWED: [(&str, &str); 14] = [
     ("memfd_exec", "a program may run what it made"),
     ("tmp_exec", "likewise"),
     ("shm", "the IPC namespace is the run's own"),
@@ -49,6 +49,9 @@ const ALLOWED: [(&str, &str); 11] = [
     ("personality_get", "only asks"),
     ("mbind", "its own memory"),
     ("wdevshm", "part of the run's own scratch space"),
+    ("setlk_own", "its own file; databases need it"),
+    ("getlk_usr", "likewise; the filter sees no files"),
+    ("ofdgetlk_usr", "likewise"),
     ("killppid", "the parent is the probe's own"),
 ];
 

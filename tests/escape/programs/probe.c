@@ -216,6 +216,11 @@ static void p_devtty(void) { rc(open("/dev/tty", O_RDWR)); }
 static void p_devptmx(void) { rc(open("/dev/ptmx", O_RDWR)); }
 static void p_byhandle(void) { struct { uint32_t n; int t; char b[128]; } h = {8, 1, {0}}; int f = open("/tmp", O_RDONLY); sc(SYS_open_by_handle_at, f, (long)&h, O_RDONLY, 0, 0); }
 static void p_mlock(void) { static char b[1 << 16]; rc(mlock(b, sizeof b)); }
+static void p_getlk_usr(void) { int f = open("/bin/true", O_RDONLY); struct flock l = {.l_type = F_WRLCK}; rc(fcntl(f, F_GETLK, &l)); }
+static void p_ofdgetlk_usr(void) { int f = open("/bin/true", O_RDONLY); struct flock l = {.l_type = F_WRLCK}; rc(fcntl(f, F_OFD_GETLK, &l)); }
+static void p_rwhint_usr(void) { int f = open("/bin/true", O_RDONLY); uint64_t h = 5; rc(fcntl(f, 1036, &h)); }
+static void p_rwhint_get(void) { int f = open("/bin/true", O_RDONLY); uint64_t h = 0; rc(fcntl(f, 1035, &h)); }
+static void p_setlk_own(void) { int f = open("/tmp/lk", O_CREAT | O_RDWR, 0600); struct flock l = {.l_type = F_WRLCK}; rc(fcntl(f, F_SETLK, &l)); }
 #define P(x) {#x, p_##x}
 static struct { const char *n; void (*f)(void); } t[] = {
   P(unshare_user), P(userns_mount), P(userns_net_raw), P(userns_nftables), P(mount), P(fsopen), P(open_tree), P(chroot),
@@ -237,7 +242,7 @@ static struct { const char *n; void (*f)(void); } t[] = {
   P(process_mrelease), P(kcmp), P(vhangup), P(migrate), P(ioprio_rt),
   P(killppid), P(proc1cmd), P(proc1status), P(proccpuinfo), P(procversion), P(proc_hostname), P(uring_null), P(selfexe),
   P(execexe), P(io_setup), P(inotify_init), P(pidfd_getfd_self), P(request_key), P(uffd_dev), P(devtun), P(devtty),
-  P(devptmx), P(byhandle), P(mlock)};
+  P(devptmx), P(byhandle), P(mlock), P(getlk_usr), P(ofdgetlk_usr), P(rwhint_usr), P(rwhint_get), P(setlk_own)};
 int main(int c, char **a) {
   for (unsigned i = 0; i < sizeof t / sizeof *t; i++) {
     if (c > 1) {
