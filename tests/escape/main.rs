@@ -4,9 +4,14 @@
 //!
 //! Hostile programs are compiled on the host and executed in cells only.
 
+mod binary;
+mod bombs;
 mod compilers;
+mod controls;
 mod files;
+mod handover;
 mod leaks;
+mod lifted;
 mod memory;
 mod net;
 mod output;
@@ -15,3 +20,4 @@ mod processes;
 mod state;
 mod syscalls;
 mod time;
+mod verdicts;

@@ -57,6 +57,13 @@ fn files_end_with_their_run() {
 }
 
 #[test]
+fn trees_that_a_clean_up_would_choke_on_end_with_their_run() {
+    alone!({
+        only_held_by(&["deep", "locked"], &[Layer::FreshTmp]);
+    });
+}
+
+#[test]
 fn the_roots_of_writable_trees_take_no_attributes_and_keep_their_mode() {
     alone!({
         assert!(!carried_over("rootxattr", &[]));
@@ -185,10 +192,46 @@ fn memory_left_behind_is_given_back_before_the_next_run() {
     });
 }
 
+#[test]
+fn memory_left_behind_is_given_back_before_the_next_run_control() {
+    alone!({
+        // Two segments of 24 MiB that nobody removes, under a limit of 32.
+        let open = executor(1, &[Layer::FreshIpc]);
+        let fill = || {
+            assize_tests::limited(hostile("memory", &["sysv", "24"]), |l| {
+                l.memory_bytes = 32 << 20;
+            })
+        };
+        assert_eq!(run(&open, fill()).end, End::Exited(0));
+        // Still charged, so the slot is not clean; whether the executor
+        // replaces it (the first shared limit) or the run meets its limit is
+        // the executor's choice. What it may not be is the same slot, clean.
+        let before = shared_pages(&open);
+        assert!(before >= 24 << 20, "nothing was left: {before}");
+    });
+}
+
+/// Bytes of shared memory on the account of this process's cells.
+fn shared_pages(_alive: &assize_executor::Executor) -> u64 {
+    let mut most = 0;
+    let mut dirs = assize_tests::hostile::cgroup_dirs(std::process::id());
+    while let Some(dir) = dirs.pop() {
+        for entry in std::fs::read_dir(&dir).into_iter().flatten().flatten() {
+            if entry.path().is_dir() {
+                dirs.push(entry.path());
+            }
+        }
+        let stat = std::fs::read_to_string(dir.join("memory.stat")).unwrap_or_default();
+        let shmem = stat.lines().find_map(|l| l.strip_prefix("shmem "));
+        most = most.max(shmem.and_then(|n| n.parse().ok()).unwrap_or(0));
+    }
+    most
+}
+
 /// Runs two programs at the same time, in two cells, and returns what the
 /// second says.
-fn beside(first: &str, second: &str) -> String {
-    let executor = executor(2, &[]);
+fn beside(first: &str, second: &str, without: &[Layer]) -> String {
+    let executor = executor(2, without);
     let (a, b) = block_on(executor.run_pair(python(first), python(second)));
     let (a, b) = (a.expect("no fault"), b.expect("no fault"));
     assert_eq!(a.end, End::Exited(0), "{}", show(&a));
@@ -207,7 +250,9 @@ fn locks_on_shared_files_are_not_seen_by_other_cells() {
                     \x20 try: fcntl.flock(f, fcntl.LOCK_EX | fcntl.LOCK_NB); fcntl.flock(f, fcntl.LOCK_UN); time.sleep(.01)\n\
                     \x20 except BlockingIOError: seen = 'locked by another'\n\
                     \x20 except OSError: seen = 'refused'\nprint(seen)";
-        assert_eq!(beside(hold, look), "refused\n");
+        assert_eq!(beside(hold, look, &[]), "refused\n");
+        let said = beside(hold, look, &[Layer::Seccomp]);
+        assert_eq!(said, "locked by another\n", "the attack does not work");
     });
 }
 
@@ -222,7 +267,57 @@ fn use_of_shared_files_is_not_seen_by_other_cells() {
                      while time.monotonic() < end and seen == 'nothing':\n\
                      \x20 try: os.read(f, 4096); seen = 'another cell'\n\
                      \x20 except OSError: time.sleep(.01)\nprint(seen)";
-        let said = beside(touch, watch);
+        let said = beside(touch, watch, &[]);
         assert!(said.ends_with("nothing\n"), "{said}");
+        let said = beside(touch, watch, &[Layer::Seccomp]);
+        assert_eq!(said, "watching\nanother cell\n", "the attack does not work");
+    });
+}
+
+/// What still passes between two cells that run at the same time and both
+/// want it to; SECURITY.md names it. A filter cannot tell a database's lock
+/// on its own file from one on a file of /usr or on /dev/null, which all
+/// cells share. When this fails, the channel is closed: strike the sentence.
+#[test]
+fn record_locks_on_shared_files_are_the_known_exception() {
+    alone!({
+        let read_lock = "struct.pack('hhqqixxxx', fcntl.F_RDLCK, 0, 7, 1, 0)";
+        let hold = format!(
+            "import fcntl, os, struct, time\n\
+             fcntl.fcntl(os.open('/usr/bin/env', os.O_RDONLY), fcntl.F_SETLK, {read_lock})\n\
+             n = open('/dev/null', 'w'); fcntl.lockf(n, fcntl.LOCK_EX, 1, 7)\ntime.sleep(1)"
+        );
+        let asking = "struct.pack('hhqqixxxx', fcntl.F_WRLCK, 0, 0, 0, 0)";
+        let look = format!(
+            "import fcntl, os, struct, time\nf = os.open('/usr/bin/env', os.O_RDONLY)\n\
+             n = open('/dev/null', 'w')\nend = time.monotonic() + 1\nseen = set()\n\
+             while time.monotonic() < end:\n\
+             \x20 kind, _, start, _, pid = struct.unpack('hhqqixxxx', fcntl.fcntl(f, fcntl.F_GETLK, {asking}))\n\
+             \x20 if kind != fcntl.F_UNLCK: seen.add(f'env: byte {{start}} by {{pid}}')\n\
+             \x20 try: fcntl.lockf(n, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, 7); fcntl.lockf(n, fcntl.LOCK_UN, 1, 7)\n\
+             \x20 except OSError: seen.add('null')\n\
+             \x20 time.sleep(.01)\nprint(*sorted(seen))"
+        );
+        let seen = beside(&hold, &look, &[]);
+        // Pid 0: who holds it is not told.
+        assert_eq!(seen, "env: byte 7 by 0 null\n");
+        let text = include_str!("../../SECURITY.md");
+        assert!(text.contains("record locks on a file that all cells share"));
+    });
+}
+
+/// What the filter leaves of record locks is enough for databases.
+#[test]
+fn a_database_in_a_file_works() {
+    alone!({
+        let program = "import sqlite3\nfor mode in ('delete', 'wal'):\n\
+                       \x20 d = sqlite3.connect('/work/' + mode + '.db')\n\
+                       \x20 d.execute('pragma journal_mode=' + mode)\n\
+                       \x20 d.execute('create table t (x)')\n\
+                       \x20 with d: d.execute('insert into t values (7)')\n\
+                       \x20 e = sqlite3.connect('/work/' + mode + '.db')\n\
+                       \x20 print(e.execute('select x from t').fetchall())";
+        let outcome = run(&executor(2, &[]), python(program));
+        assert_eq!(out(&outcome), "[(7,)]\n[(7,)]\n", "{}", show(&outcome));
     });
 }

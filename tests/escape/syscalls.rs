@@ -8,18 +8,18 @@ use assize_tests::{alone, executor, limited, out, python, run};
 
 /// Probes of `programs/probe.c` that are refused, by the error they get.
 /// ENOSYS is the filter's allow-list, EPERM its deny-list or the kernel.
-const DENIED: [(&str, &str); 7] = [
+const DENIED: [(&str, &str); 8] = [
     (
         "EPERM",
-        "unshare_user userns_mount userns_net_raw userns_nftables timens mount umount remount unshare_ipc capset setgroups setuid0 setgid0 prlimit1 setprio1 affinity1 kill1 kill1_9 sigqueue1 pidfd_signal1 setsched1 prio1 rlimit1 mknod mknod_disk rlim_up fifo chmodtmp",
+        "unshare_user userns_mount userns_net_raw userns_nftables timens mount umount remount unshare_ipc capset setgroups setuid0 setgid0 prlimit1 setprio1 affinity1 kill1 kill1_9 sigqueue1 pidfd_signal1 setsched1 prio1 rlimit1 mknod mknod_disk rlim_up fifo chmodtmp mlock",
     ),
     (
         "ENOSYS",
-        "fcntl_lease flock_usr inotify_usr fsopen fsopen_config open_tree chroot pivot setns_self ptrace1 ptrace_child vmread1 vmwrite1 pidfd_getfd1 clone_newuser clone_newpid clone3_newuser timens_clone iouring keyctl addkey_user uffd bpf perf netlink netlink_pair vsock alg packet ax25 can xdp smc tipc kcm tiocsti tiocsti_high tioclinux personality namehandle clock syslog module kexec reboot swapon sethost iopl ldt acct quota quotactl_fd lookup_dcookie moveto fanotify mount_setattr statmount listmount lsm_attr cachestat memfd_secret process_mrelease kcmp vhangup migrate ioprio_rt",
+        "fcntl_lease flock_usr inotify_usr fsopen fsopen_config open_tree chroot pivot setns_self ptrace1 ptrace_child vmread1 vmwrite1 pidfd_getfd1 clone_newuser clone_newpid clone3_newuser timens_clone iouring keyctl addkey_user uffd bpf perf netlink netlink_pair vsock alg packet ax25 can xdp smc tipc kcm tiocsti tiocsti_high tioclinux personality namehandle clock syslog module kexec reboot swapon sethost iopl ldt acct quota quotactl_fd lookup_dcookie moveto fanotify mount_setattr statmount listmount lsm_attr cachestat memfd_secret process_mrelease kcmp vhangup migrate ioprio_rt uring_null io_setup inotify_init pidfd_getfd_self request_key byhandle rwhint_usr rwhint_get",
     ),
     (
         "ENOENT",
-        "setns proc1mem proc1env proc1root proc1maps corepat sysrq dropc kcore kallsyms kmsg devkvm devvda devmem devfuse wvar shadow root work sysfs cgroupfs cgroupfs_mk thp",
+        "setns proc1mem proc1env proc1root proc1maps corepat sysrq dropc kcore kallsyms kmsg devkvm devvda devmem devfuse wvar shadow root work sysfs cgroupfs cgroupfs_mk thp proc1cmd proc1status proccpuinfo procversion proc_hostname execexe uffd_dev devtun devtty devptmx",
     ),
     ("EACCES", "nice madvise1 pidfd_ns1 wpasswd box rootdir mq"),
     (
@@ -28,13 +28,14 @@ const DENIED: [(&str, &str); 7] = [
     ),
     ("EXDEV", "hardlink_foreign renametmp"),
     ("ECONNREFUSED", "absconn"),
+    ("ETXTBSY", "selfexe"),
 ];
 
 /// Probes that are ended by SIGSYS.
 const KILLED: [&str; 3] = ["x32", "int80", "int80_socket"];
 
 /// Probes that succeed, and why they may.
-const ALLOWED: [(&str, &str); 10] = [
+const ALLOWED: [(&str, &str); 14] = [
     ("memfd_exec", "a program may run what it made"),
     ("tmp_exec", "likewise"),
     ("shm", "the IPC namespace is the run's own"),
@@ -48,6 +49,10 @@ const ALLOWED: [(&str, &str); 10] = [
     ("personality_get", "only asks"),
     ("mbind", "its own memory"),
     ("wdevshm", "part of the run's own scratch space"),
+    ("setlk_own", "its own file; databases need it"),
+    ("getlk_usr", "likewise; the filter sees no files"),
+    ("ofdgetlk_usr", "likewise"),
+    ("killppid", "the parent is the probe's own"),
 ];
 
 /// Probes that other tests judge.

@@ -122,6 +122,10 @@ pub fn alone(here: &str, body: impl FnOnce()) {
         })
         .expect("the test binary starts again");
     assert!(passed && said.contains("1 passed"), "{said}");
+    // A part that was left out is said aloud, not only in there.
+    for line in said.lines().filter(|l| l.contains("left out")) {
+        println!("{line}");
+    }
 }
 
 const ALONE: &str = "ASSIZE_TEST_ALONE";

@@ -1,6 +1,8 @@
 //! Shared by all test binaries: an executor over freshly built binaries, and
 //! short ways to say "run this and show me".
 
+pub mod attack;
+
 pub mod hostile;
 
 pub mod server;

@@ -55,14 +55,20 @@ pub(crate) fn build(spec: &CellSpec) -> Result<Cell, SetupFailure> {
     let root = mounts::build_root(spec, &trees)?;
     drop(trees);
     // After the mounts: a detached mount counts as a namespace while it lasts.
-    confine::forbid_nested_namespaces()?;
+    if !spec.without.contains(&Layer::NestedNamespaces) {
+        confine::forbid_nested_namespaces()?;
+    }
     mounts::pivot_into(&root)?;
     sethostname(&spec.hostname).at(Step::Net)?;
     if !spec.without.contains(&Layer::Net) {
         assize_sys::net::loopback_up().at(Step::Net)?;
     }
-    confine::no_core_dumps()?;
-    confine::drop_bounding_set()?;
+    if !spec.without.contains(&Layer::Rlimits) {
+        confine::no_core_dumps()?;
+    }
+    if !spec.without.contains(&Layer::Capabilities) {
+        confine::drop_bounding_set()?;
+    }
     confine::no_new_privs()?;
     if !spec.without.contains(&Layer::Seccomp) {
         for (index, filter) in spec.filters.iter().enumerate() {

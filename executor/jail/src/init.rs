@@ -76,7 +76,7 @@ fn one_run(
         }
         Err(failed) => (End::NotStarted(failed), 0),
     };
-    let (collected, files) = collect::collect(&plan.collect);
+    let (collected, files) = collect::collect(&plan.collect, cell.has(Layer::Collect));
     let borrowed: Vec<_> = files.iter().map(AsFd::as_fd).collect();
     let report = RunReport {
         end,

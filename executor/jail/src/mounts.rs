@@ -63,8 +63,9 @@ pub(crate) fn build_root(spec: &CellSpec, trees: &[OwnedFd]) -> Result<Root, Set
     for dir in ["/proc", "/work", "/tmp", "/dev/shm", "/box"] {
         fs::create_dir_all(staged(dir)).at(Step::Mounts)?;
     }
-    let proc = mount_proc(true)?;
-    let visible = mount_proc(false)?;
+    let private = !spec.without.contains(&Layer::Proc);
+    let proc = mount_proc(true, private)?;
+    let visible = mount_proc(false, private)?;
     move_mount(
         &visible,
         "",
@@ -116,11 +117,13 @@ fn attach(tree: &OwnedFd, target: &str, device: bool) -> std::io::Result<()> {
 /// A procfs of the cell's pid namespace that shows a process only its own
 /// kind (`hidepid`) and nothing but processes (`subset=pid`): no
 /// /proc/sys, /proc/kcore, /proc/cpuinfo.
-fn mount_proc(writable: bool) -> Result<OwnedFd, SetupFailure> {
+fn mount_proc(writable: bool, private: bool) -> Result<OwnedFd, SetupFailure> {
     let make = || -> rustix::io::Result<OwnedFd> {
         let context = fsopen("proc", FsOpenFlags::FSOPEN_CLOEXEC)?;
-        fsconfig_set_string(&context, "hidepid", "invisible")?;
-        fsconfig_set_string(&context, "subset", "pid")?;
+        if private {
+            fsconfig_set_string(&context, "hidepid", "invisible")?;
+            fsconfig_set_string(&context, "subset", "pid")?;
+        }
         fsconfig_create(&context)?;
         let mut flags = MountAttrFlags::MOUNT_ATTR_NOSUID
             | MountAttrFlags::MOUNT_ATTR_NODEV

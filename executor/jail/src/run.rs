@@ -97,7 +97,9 @@ fn become_program(
     be_first_for_the_oom_killer(cell)?;
     let (pack, streams) = fds.split_at(usize::from(!plan.files.is_empty()));
     place_descriptors(plan, streams)?;
-    set_rlimits(plan)?;
+    if cell.has(Layer::Rlimits) {
+        set_rlimits(plan)?;
+    }
     if cell.has(Layer::ProgramUid) {
         if cell.two_ids {
             drop_ids()?;

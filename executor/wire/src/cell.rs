@@ -124,6 +124,16 @@ pub enum Layer {
     ProgramUid,
     /// Read-only root and binds.
     ReadOnly,
+    /// Handing back plain files below /work only, without waiting for any.
+    Collect,
+    /// Resource limits, and that a crash dumps nothing.
+    Rlimits,
+    /// Namespaces inside the cell counted down to none.
+    NestedNamespaces,
+    /// Emptying the bounding set and the program's capability sets.
+    Capabilities,
+    /// A procfs that shows a program only its own processes.
+    Proc,
 }
 
 /// The steps of building a cell and of starting a run, in their order. The

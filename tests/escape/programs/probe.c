@@ -197,6 +197,30 @@ static void p_kcmp(void) { sc(SYS_kcmp, 1, 1, 0, 0, 0); }
 static void p_vhangup(void) { sc(SYS_vhangup, 0, 0, 0, 0, 0); }
 static void p_migrate(void) { sc(SYS_migrate_pages, 1, 0, 0, 0, 0); }
 static void p_ioprio_rt(void) { sc(SYS_ioprio_set, 1, 0, (1 << 13), 0, 0); }
+static void p_killppid(void) { rc(kill(getppid(), 0)); }
+static void p_proc1cmd(void) { rd("/proc/1/cmdline"); }
+static void p_proc1status(void) { rd("/proc/1/status"); }
+static void p_proccpuinfo(void) { rd("/proc/cpuinfo"); }
+static void p_procversion(void) { rd("/proc/version"); }
+static void p_proc_hostname(void) { rd("/proc/sys/kernel/hostname"); }
+static void p_uring_null(void) { sc(425, 1, 0, 0, 0, 0); }
+static void p_selfexe(void) { rc(open("/proc/self/exe", O_WRONLY)); }
+static void p_execexe(void) { char *a[] = {"x", 0}; execv("/proc/1/exe", a); rc(-1); }
+static void p_io_setup(void) { sc(SYS_io_setup, 1, (long)(char[8]){0}, 0, 0, 0); }
+static void p_inotify_init(void) { sc(SYS_inotify_init1, 0, 0, 0, 0, 0); }
+static void p_pidfd_getfd_self(void) { int f = syscall(434, getpid(), 0); if (f < 0) { rc(-1); return; } sc(438, f, 0, 0, 0, 0); }
+static void p_request_key(void) { sc(SYS_request_key, (long)"user", (long)"pwn", 0, -4, 0); }
+static void p_uffd_dev(void) { rc(open("/dev/userfaultfd", O_RDWR)); }
+static void p_devtun(void) { rc(open("/dev/net/tun", O_RDWR)); }
+static void p_devtty(void) { rc(open("/dev/tty", O_RDWR)); }
+static void p_devptmx(void) { rc(open("/dev/ptmx", O_RDWR)); }
+static void p_byhandle(void) { struct { uint32_t n; int t; char b[128]; } h = {8, 1, {0}}; int f = open("/tmp", O_RDONLY); sc(SYS_open_by_handle_at, f, (long)&h, O_RDONLY, 0, 0); }
+static void p_mlock(void) { static char b[1 << 16]; rc(mlock(b, sizeof b)); }
+static void p_getlk_usr(void) { int f = open("/bin/true", O_RDONLY); struct flock l = {.l_type = F_WRLCK}; rc(fcntl(f, F_GETLK, &l)); }
+static void p_ofdgetlk_usr(void) { int f = open("/bin/true", O_RDONLY); struct flock l = {.l_type = F_WRLCK}; rc(fcntl(f, F_OFD_GETLK, &l)); }
+static void p_rwhint_usr(void) { int f = open("/bin/true", O_RDONLY); uint64_t h = 5; rc(fcntl(f, 1036, &h)); }
+static void p_rwhint_get(void) { int f = open("/bin/true", O_RDONLY); uint64_t h = 0; rc(fcntl(f, 1035, &h)); }
+static void p_setlk_own(void) { int f = open("/tmp/lk", O_CREAT | O_RDWR, 0600); struct flock l = {.l_type = F_WRLCK}; rc(fcntl(f, F_SETLK, &l)); }
 #define P(x) {#x, p_##x}
 static struct { const char *n; void (*f)(void); } t[] = {
   P(unshare_user), P(userns_mount), P(userns_net_raw), P(userns_nftables), P(mount), P(fsopen), P(open_tree), P(chroot),
@@ -215,7 +239,10 @@ static struct { const char *n; void (*f)(void); } t[] = {
   P(selfmem), P(setgroups), P(setgid0), P(capset), P(mount_setattr), P(umount), P(remount), P(mknod_disk), P(null_times),
   P(wdev), P(wetc), P(wpasswd), P(rmwork), P(renametmp), P(chmodtmp), P(box), P(rootdir), P(personality_get), P(timens_clone),
   P(core_raise), P(statmount), P(listmount), P(lsm_attr), P(cachestat), P(fsopen_config), P(memfd_secret), P(quotactl_fd),
-  P(process_mrelease), P(kcmp), P(vhangup), P(migrate), P(ioprio_rt)};
+  P(process_mrelease), P(kcmp), P(vhangup), P(migrate), P(ioprio_rt),
+  P(killppid), P(proc1cmd), P(proc1status), P(proccpuinfo), P(procversion), P(proc_hostname), P(uring_null), P(selfexe),
+  P(execexe), P(io_setup), P(inotify_init), P(pidfd_getfd_self), P(request_key), P(uffd_dev), P(devtun), P(devtty),
+  P(devptmx), P(byhandle), P(mlock), P(getlk_usr), P(ofdgetlk_usr), P(rwhint_usr), P(rwhint_get), P(setlk_own)};
 int main(int c, char **a) {
   for (unsigned i = 0; i < sizeof t / sizeof *t; i++) {
     if (c > 1) {

@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -93,6 +95,48 @@ static int chains(int n) {
   for (int i = 0; i < n; i++) if (!fork()) for (;;) { pid_t p; while ((p = fork()) < 0) ; if (p) _exit(0); }
   for (;;) pause();
 }
+// Something touches a page of a file that is no longer there.
+static int bus(int n) {
+  int f = memfd_create("b", 0); ftruncate(f, 4096);
+  volatile char *p = mmap(0, 4096, PROT_READ, MAP_SHARED, f, 0); ftruncate(f, 0);
+  return *p;
+}
+static int trap(int n) { __asm__ volatile("int3"); return 0; }
+static int nap(int ms) { usleep(ms * 1000); puts("rested"); return 0; }
+// Whether deafness is real: signals that ask are not heard, the one that does not ask is.
+static int deaf_child(int n) {
+  pid_t p = fork();
+  if (!p) { deaf(); for (;;) pause(); }
+  usleep(50000); kill(p, SIGTERM); kill(p, SIGXCPU); kill(p, SIGINT); usleep(50000);
+  printf("asked %s\n", waitpid(p, 0, WNOHANG) ? "gone" : "alive");
+  kill(p, SIGKILL); int st; waitpid(p, &st, 0); printf("told %d\n", WTERMSIG(st)); return 0;
+}
+// A child that sits in a stop of ptrace when the limit comes.
+static int traced(int n) {
+  int ready[2]; pipe(ready);
+  if (!fork()) { if (ptrace(PTRACE_TRACEME, 0, 0, 0)) write(ready[1], "x", 1); else write(ready[1], "t", 1); raise(SIGSTOP); for (;;) pause(); }
+  char c; read(ready[0], &c, 1); puts(c == 't' ? "traced" : "refused"); fflush(stdout); for (;;) pause();
+}
+// As many POSIX timers as the limit on pending signals lets it have.
+static int timers(int n) {
+  for (int i = 0; i < n; i++) {
+    timer_t t; struct sigevent e = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGRTMIN};
+    if (timer_create(CLOCK_MONOTONIC, &e, &t)) { printf("%d %s\n", i, strerrorname_np(errno)); return 0; }
+  }
+  printf("%d all\n", n); return 0;
+}
+// Arguments as long as the kernel would take them, or longer.
+static int argv(int kib) {
+  char *a[99] = {"/work/processes", "exit", "8"}; int i = 3;
+  for (; i < 98 && kib > 0; i++, kib -= 120) { a[i] = malloc(120 << 10); memset(a[i], 'x', 120 << 10); a[i][(120 << 10) - 1] = 0; }
+  a[i] = 0; execv(a[0], a); puts(strerrorname_np(errno)); return 0;
+}
+// A crash, and then whether a dump lies in the working directory.
+static int dump(int n) {
+  struct rlimit l; getrlimit(RLIMIT_CORE, &l); l.rlim_cur = l.rlim_max; setrlimit(RLIMIT_CORE, &l);
+  if (!fork()) abort();
+  int st; wait(&st); printf("%s\n", WCOREDUMP(st) ? "dumped" : "nothing"); return 0;
+}
 static int kill_all(int n) { int r = kill(-1, SIGKILL); printf("%s\n", r ? strerrorname_np(errno) : "sent"); return 0; }
 
 #define P(x, f) {#x, f}
@@ -100,7 +144,8 @@ static struct { const char *name; int (*f)(int); } table[] = {
   P(bomb, bomb), P(daemon, daemonize), P(zombies, zombies), P(threads, threads), P(sibling, sibling), P(stop, stop),
   P(sleep, sleeper), P(close, closing), P(vfork, vforked), P(spin, one), P(stubborn, stubborn),
   P(spin-threads, spin_threads), P(spin-children, spin_children), P(spin-orphans, spin_orphans), P(churn, churn), P(hidden, hidden),
-  P(segv, segv), P(abrt, abrt), P(fpe, fpe), P(ill, ill), P(exit, status), P(raise, raise_it), P(kill-all, kill_all), P(orphan-rt, orphan_rt), P(chains, chains)};
+  P(segv, segv), P(abrt, abrt), P(fpe, fpe), P(ill, ill), P(exit, status), P(raise, raise_it), P(kill-all, kill_all), P(orphan-rt, orphan_rt), P(chains, chains),
+  P(bus, bus), P(trap, trap), P(nap, nap), P(deaf, deaf_child), P(traced, traced), P(timers, timers), P(argv, argv), P(dump, dump)};
 int main(int c, char **a) {
   for (unsigned i = 0; c > 1 && i < sizeof table / sizeof *table; i++)
     if (!strcmp(a[1], table[i].name)) return table[i].f(c > 2 ? atoi(a[2]) : 0);

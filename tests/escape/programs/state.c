@@ -69,6 +69,26 @@ static int inputtime(int leave) {
   // Its time of change can be read by everybody who has it.
   return finds(futimens(0, 0) == 0);
 }
+// What a clean-up that walks the tree would choke on.
+static int deep(int leave) {
+  struct stat s;
+  if (!leave) return finds(stat("/tmp/deep/d/d/d/d", &s) == 0);
+  if (mkdir("/tmp/deep", 0777) || chdir("/tmp/deep")) return leaves(0);
+  for (int i = 0; i < 3000; i++) if (mkdir("d", 0777) || chdir("d")) return leaves(0);
+  return leaves(1);
+}
+static int locked(int leave) {
+  struct stat s;
+  if (!leave) return finds(stat("/tmp/locked", &s) == 0);
+  int f = -1; mkdir("/tmp/locked", 0777); f = open("/tmp/locked/f", O_CREAT | O_WRONLY, 0); chmod("/tmp/locked", 0);
+  return leaves(f >= 0);
+}
+// A link in the place where the next run's own file would be written.
+static int bait(int leave) {
+  char b[99] = "";
+  if (leave) return leaves(symlink("/tmp/victim", "/work/answer") == 0);
+  return finds(readlink("/work/answer", b, 98) > 0);
+}
 static void hold(int s) {
   int r[2]; pipe(r);
   if (!fork()) { setsid(); for (int i = 1; i < 65; i++) signal(i, SIG_IGN); write(r[1], "x", 1); for (;;) { int c = accept(s, 0, 0); if (c < 0) pause(); } }
@@ -90,7 +110,8 @@ static int tcp(int leave) {
 }
 static struct { const char *name; int (*f)(int); } table[] = {
   {"shm", shm}, {"sem", sem}, {"msg", msg}, {"mq", mq}, {"key", key}, {"tmp", tmp}, {"work", work}, {"devshm", devshm},
-  {"xattr", xattr}, {"rootxattr", rootxattr}, {"mode", mode}, {"input", input}, {"inputtime", inputtime}, {"abstract", abstract}, {"tcp", tcp}};
+  {"xattr", xattr}, {"rootxattr", rootxattr}, {"mode", mode}, {"input", input}, {"inputtime", inputtime}, {"abstract", abstract}, {"tcp", tcp},
+  {"deep", deep}, {"locked", locked}, {"bait", bait}};
 int main(int c, char **a) {
   char line[99] = ""; FILE *f = fopen("/proc/self/uid_map", "r"); long in = -1, outside = -1;
   while (f && fgets(line, sizeof line, f)) sscanf(line, "%ld %ld", &in, &outside);
