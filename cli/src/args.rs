@@ -29,6 +29,9 @@ pub(crate) struct Host {
     /// Directory with assize-keeper, assize-jail and assize-wasm [default: beside this binary]
     #[arg(long, global = true, env = "ASSIZE_BIN")]
     pub(crate) bin: Option<PathBuf>,
+    /// Directory of further profiles, one TOML file each (docs/profiles.md)
+    #[arg(long, global = true, env = "ASSIZE_POLICIES")]
+    pub(crate) policies: Option<PathBuf>,
     /// Go on where this host or user cannot enforce a limit; results list what is enforced
     #[arg(long, global = true)]
     pub(crate) best_effort: bool,

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 use assize_executor::{Config, Executor, Keeper};
 use assize_judge::engine::Engine;
+use assize_policies::Profiles;
 
+use crate::Usage;
 use crate::args::Host;
 
 /// Cores of this host.
@@ -17,14 +19,38 @@ pub(crate) fn cores() -> usize {
 /// Starts an executor and an engine on this host.
 pub(crate) async fn engine(host: &Host, cases: usize) -> Result<Arc<Engine>> {
     let config = config(host, cases)?;
+    let profiles = profiles(host.policies.as_deref())?;
     let keeper = Keeper::launch(&config)?;
-    engine_over(keeper, config).await
+    engine_over(keeper, config, profiles).await
+}
+
+/// The profiles that ship and those of a directory.
+pub(crate) fn profiles(dir: Option<&Path>) -> Result<Profiles> {
+    let mut texts = Vec::new();
+    if let Some(dir) = dir {
+        let entries = std::fs::read_dir(dir)
+            .map_err(|e| Usage(format!("--policies {}: {e}", dir.display())))?;
+        for entry in entries {
+            let path = entry?.path();
+            if path.extension().is_some_and(|e| e == "toml") {
+                let name = path.file_stem().unwrap_or_default().to_string_lossy();
+                let text = std::fs::read_to_string(&path)
+                    .map_err(|e| Usage(format!("{}: {e}", path.display())))?;
+                texts.push((name.into_owned(), text));
+            }
+        }
+    }
+    Profiles::load(texts).map_err(|e| Usage(format!("{:#}", anyhow::Error::from(e))).into())
 }
 
 /// Starts an engine over a keeper that was launched before.
-pub(crate) async fn engine_over(keeper: Keeper, config: Config) -> Result<Arc<Engine>> {
+pub(crate) async fn engine_over(
+    keeper: Keeper,
+    config: Config,
+    profiles: Profiles,
+) -> Result<Arc<Engine>> {
     let executor = tokio::task::spawn_blocking(move || Executor::over(keeper, &config)).await??;
-    let engine = Engine::start(Arc::new(executor))
+    let engine = Engine::with_profiles(Arc::new(executor), profiles)
         .await
         .map_err(anyhow::Error::msg)?;
     Ok(Arc::new(engine))

@@ -19,6 +19,8 @@ pub struct Capabilities {
     /// Why no cgroup can be used; empty otherwise.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub cgroup_missing: String,
+    /// Whether runs go on without what this host cannot enforce.
+    pub best_effort: bool,
     /// Whether the WASI backend is there.
     pub wasi: bool,
     /// One line per protection; empty until proven.
@@ -38,6 +40,8 @@ pub struct Probe {
     pub enforced: bool,
     /// What was seen.
     pub seen: String,
+    /// What to do when it did not hold.
+    pub fix: &'static str,
 }
 
 struct Trial {
@@ -46,7 +50,18 @@ struct Trial {
     script: &'static str,
     limits: fn(Limits) -> Limits,
     held: fn(&Outcome) -> bool,
+    fix: &'static str,
 }
+
+const CGROUPS: &str = "give the server a cgroup subtree with the memory, pids and cpu controllers: \
+    as a service Delegate=yes; as an ordinary user start it with `systemd-run --user --scope -p Delegate=yes`; \
+    in a container --cgroupns=private and a writable /sys/fs/cgroup";
+const NAMESPACES: &str = "allow user namespaces: `sysctl -w user.max_user_namespaces=65536`, on Debian and Ubuntu also \
+    `sysctl -w kernel.unprivileged_userns_clone=1` and `sysctl -w kernel.apparmor_restrict_unprivileged_userns=0`; \
+    in a container --security-opt seccomp=unconfined";
+const REPORT: &str = "this should hold on every host that can build a cell: please report it";
+const LANDLOCK: &str = "boot a kernel with Landlock: CONFIG_SECURITY_LANDLOCK=y and `lsm=landlock,…` on its command line \
+    (`cat /sys/kernel/security/lsm` lists what is active)";
 
 fn same(limits: Limits) -> Limits {
     limits
@@ -69,6 +84,7 @@ const TRIALS: [Trial; 12] = [
             ..l
         },
         held: |o| o.end == End::Limit(Limit::Cpu),
+        fix: CGROUPS,
     },
     Trial {
         name: "wall_ms",
@@ -76,6 +92,7 @@ const TRIALS: [Trial; 12] = [
         script: "sleep 5",
         limits: |l| Limits { wall_ms: 60, ..l },
         held: |o| o.end == End::Limit(Limit::Wall),
+        fix: REPORT,
     },
     Trial {
         name: "memory_bytes",
@@ -87,6 +104,7 @@ const TRIALS: [Trial; 12] = [
             ..l
         },
         held: |o| o.end == End::Limit(Limit::Memory),
+        fix: CGROUPS,
     },
     Trial {
         name: "processes",
@@ -98,6 +116,7 @@ const TRIALS: [Trial; 12] = [
             ..l
         },
         held: |o| o.violations.iter().any(|v| v.kind == "processes"),
+        fix: CGROUPS,
     },
     Trial {
         name: "stdout_bytes",
@@ -108,6 +127,7 @@ const TRIALS: [Trial; 12] = [
             ..l
         },
         held: |o| o.end == End::Limit(Limit::Output) && o.stdout.data.len() == 4096,
+        fix: REPORT,
     },
     Trial {
         name: "disk_bytes",
@@ -118,6 +138,7 @@ const TRIALS: [Trial; 12] = [
             ..l
         },
         held: |o| says(o, "held"),
+        fix: REPORT,
     },
     Trial {
         name: "files",
@@ -125,6 +146,7 @@ const TRIALS: [Trial; 12] = [
         script: "i=0; while [ $i -lt 100 ]; do true > /tmp/$i || { echo held; exit 0; }; i=$((i+1)); done 2>/dev/null",
         limits: |l| Limits { files: 10, ..l },
         held: |o| says(o, "held"),
+        fix: REPORT,
     },
     Trial {
         name: "network",
@@ -132,6 +154,7 @@ const TRIALS: [Trial; 12] = [
         script: "n=$(grep -c : /proc/self/net/dev); [ \"$n\" = 1 ] && grep -q ' lo:' /proc/self/net/dev && echo held",
         limits: same,
         held: |o| says(o, "held"),
+        fix: NAMESPACES,
     },
     Trial {
         name: "read_only_root",
@@ -139,6 +162,7 @@ const TRIALS: [Trial; 12] = [
         script: "for d in / /usr /etc /dev; do { true > $d/assize-probe; } 2>/dev/null && exit 1; done; echo held",
         limits: same,
         held: |o| says(o, "held"),
+        fix: REPORT,
     },
     Trial {
         name: "identity",
@@ -146,6 +170,7 @@ const TRIALS: [Trial; 12] = [
         script: "s=/proc/self/status; [ \"$(id -u)\" = 1000 ] && grep -q 'CapEff:.0*$' $s && grep -q 'CapBnd:.0*$' $s && grep -q 'NoNewPrivs:.1' $s && grep -q 'Seccomp:.2' $s && echo held",
         limits: same,
         held: |o| says(o, "held"),
+        fix: REPORT,
     },
     Trial {
         name: "processes_hidden",
@@ -153,6 +178,7 @@ const TRIALS: [Trial; 12] = [
         script: "[ ! -e /proc/1/status ] && ! kill -0 1 2>/dev/null && echo held",
         limits: same,
         held: |o| says(o, "held"),
+        fix: REPORT,
     },
     Trial {
         name: "landlock",
@@ -160,19 +186,27 @@ const TRIALS: [Trial; 12] = [
         script: "ls / >/dev/null 2>&1 || echo held",
         limits: same,
         held: |o| says(o, "held") && o.enforced.iter().any(|e| e == "landlock"),
+        fix: LANDLOCK,
     },
 ];
 
 impl Capabilities {
     /// Before any probe has run.
-    pub(crate) fn unproven(cgroup: Kind, missing: &str, wasi: bool) -> Self {
+    pub(crate) fn unproven(cgroup: Kind, missing: &str, best_effort: bool, wasi: bool) -> Self {
         Self {
             cgroup,
             cgroup_missing: missing.to_owned(),
+            best_effort,
             wasi,
             probes: Vec::new(),
             enforced: Vec::new(),
         }
+    }
+
+    /// Names of all probes.
+    #[must_use]
+    pub fn names() -> Vec<&'static str> {
+        TRIALS.iter().map(|trial| trial.name).collect()
     }
 
     /// Whether every probe held.
@@ -181,10 +215,11 @@ impl Capabilities {
         !self.probes.is_empty() && self.probes.iter().all(|p| p.enforced)
     }
 
-    /// Whether this limit was shown to fail.
+    /// Whether a request must be refused for this limit: it was shown to fail,
+    /// and nobody asked for best effort.
     #[must_use]
     pub fn refuted(&self, limit: &str) -> bool {
-        self.probes.iter().any(|p| p.name == limit && !p.enforced)
+        !self.best_effort && self.probes.iter().any(|p| p.name == limit && !p.enforced)
     }
 
     pub(crate) async fn prove(executor: &Executor, unproven: Self) -> Self {
@@ -220,12 +255,15 @@ impl Capabilities {
                 }
                 Err(fault) => (false, fault.to_string()),
             };
-            let Trial { name, tried, .. } = *trial;
+            let Trial {
+                name, tried, fix, ..
+            } = *trial;
             proven.probes.push(Probe {
                 name,
                 tried,
                 enforced,
                 seen,
+                fix,
             });
         }
         proven

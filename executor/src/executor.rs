@@ -117,7 +117,12 @@ impl Executor {
             .chain(slots)
             .map(|slot| serve(slot, Arc::clone(&native)))
             .collect::<Result<Vec<_>, _>>()?;
-        let unproven = Capabilities::unproven(keeper.kind, &keeper.missing, workers.is_some());
+        let unproven = Capabilities::unproven(
+            keeper.kind,
+            &keeper.missing,
+            config.best_effort,
+            workers.is_some(),
+        );
         Ok(Self {
             native,
             free: Semaphore::new(native_slots as usize),

@@ -26,6 +26,9 @@ pub struct Outcome {
     pub backend: Backend,
     /// The protections in force during this run.
     pub enforced: Arc<[String]>,
+    /// Limits that nothing held this run to, on a host where best effort was
+    /// asked for.
+    pub missing: Arc<[String]>,
     /// What it tried and was refused, as far as the kernel told.
     pub violations: Vec<Violation>,
     /// Times it was started, 1 unless a slot was lost under it.

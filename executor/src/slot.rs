@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::Read;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Arc, OnceLock};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use assize_cgroup::{Ceilings, CgroupError, Group, Kind, Rest};
 use assize_policies::Limits;
@@ -44,6 +44,7 @@ struct Live {
     jail: Jail,
     group: Box<dyn Group>,
     enforced: Arc<[String]>,
+    missing: Arc<[String]>,
     runs: u32,
     /// Whether programs have this process's own uid.
     one_id: bool,
@@ -74,6 +75,7 @@ impl Slot {
                 jail,
                 group,
                 enforced,
+                missing: missing(&self.facts),
                 runs: 0,
                 one_id: !self.facts.blueprint.two_ids(),
                 busy: false,
@@ -158,7 +160,10 @@ impl Live {
         fds.push(input.map_err(host)?);
         fds.extend([out, err]);
         let mut extra_fds = Vec::new();
-        let order = wire_plan(&plan);
+        let mut order = wire_plan(&plan);
+        if !self.missing.is_empty() {
+            order.rlimits.extend(instead_of_cgroups(&limits));
+        }
         if let Some(channel) = plan.channel {
             fds.push(channel);
             extra_fds.push(3);
@@ -226,6 +231,7 @@ impl Live {
                         collected: Vec::new(),
                         leftovers: 0,
                         refused: Vec::new(),
+                        cpu_us: 0,
                     },
                     Vec::new(),
                 )
@@ -235,6 +241,14 @@ impl Live {
         if watched.abandoned {
             return Err(Fault::ShuttingDown);
         }
+        // Where no group counts, what the init saw of the dead is all there is.
+        let used = match self.missing.is_empty() {
+            true => used,
+            false => assize_cgroup::Usage {
+                cpu: Duration::from_micros(report.cpu_us),
+                ..used
+            },
+        };
         let mut violations = Vec::new();
         if used.forks_refused > 0 {
             let (name, count) = ("fork".to_owned(), used.forks_refused);
@@ -249,12 +263,18 @@ impl Live {
             name: call_name(number),
             count,
         }));
+        // An rlimit kills by the scheduler's tick, up to two of them early.
+        let killed = report.end == wire::End::Signaled(nix::libc::SIGKILL);
+        let slack = match killed && !self.missing.is_empty() {
+            true => Duration::from_millis(20),
+            false => Duration::ZERO,
+        };
         let over_output = stdout.total > limits.stdout_bytes;
         let limit = if used.oom_kills > 0 {
             Some(Limit::Memory)
         } else if over_output {
             Some(Limit::Output)
-        } else if used.cpu.as_millis() >= u128::from(limits.cpu_ms) {
+        } else if (used.cpu + slack).as_millis() >= u128::from(limits.cpu_ms) {
             Some(Limit::Cpu)
         } else {
             watched.limit
@@ -274,6 +294,7 @@ impl Live {
             },
             backend: Backend::Native,
             enforced: Arc::clone(&self.enforced),
+            missing: Arc::clone(&self.missing),
             violations,
             attempts: 1,
         })
@@ -380,6 +401,20 @@ fn wire_plan(plan: &Plan) -> wire::Plan {
     }
 }
 
+/// What an rlimit can do for each process where no cgroup limits them all.
+fn instead_of_cgroups(limits: &Limits) -> [(u32, u64); 3] {
+    use nix::libc::{RLIMIT_CPU, RLIMIT_DATA, RLIMIT_NPROC};
+    [
+        (RLIMIT_CPU, limits.cpu_ms.div_ceil(1000)),
+        // Private writable memory; address space alone would refuse runtimes
+        // that reserve much and use little.
+        (RLIMIT_DATA, limits.memory_bytes),
+        // Counted in the cell's own user namespace since Linux 5.14; the init
+        // is one.
+        (RLIMIT_NPROC, limits.processes.saturating_add(1)),
+    ]
+}
+
 /// Second lines behind the cgroup, and the limits only an rlimit can set.
 fn rlimits(limits: &Limits) -> Vec<(u32, u64)> {
     use nix::libc::{
@@ -428,6 +463,19 @@ fn read_files(
         (want.path.clone(), data)
     };
     wanted.iter().zip(collected).map(read).collect()
+}
+
+/// Names of limits that nothing holds a run to: without cgroups there are only
+/// rlimits, which count for each process alone.
+fn missing(facts: &Facts) -> Arc<[String]> {
+    let without_cgroups: &[&str] = match facts.cgroups {
+        Kind::None => &["memory_bytes", "processes", "cpu_ms"],
+        Kind::V1 | Kind::V2 | Kind::Hybrid => &[],
+    };
+    without_cgroups
+        .iter()
+        .map(|&name| name.to_owned())
+        .collect()
 }
 
 /// Names of what holds a run in this cell.

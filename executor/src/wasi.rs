@@ -447,6 +447,7 @@ fn outcome(report: WasiReport, enforced: &Arc<[String]>) -> Result<Outcome, Faul
         },
         backend: Backend::Wasi,
         enforced: Arc::clone(enforced),
+        missing: Arc::default(),
         violations,
         attempts: 1,
     })

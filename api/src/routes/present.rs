@@ -38,6 +38,7 @@ pub fn run(id: String, result: &RunResult, runtime: &Runtime, queued: Duration) 
         compile: result.compile.as_ref().map(compile),
         backend: backend(runtime.backend),
         enforced: Vec::new(),
+        missing: Vec::new(),
         violations: Vec::new(),
         runtime: self::runtime(runtime),
         queued_ms: millis(queued),
@@ -74,6 +75,7 @@ pub fn run(id: String, result: &RunResult, runtime: &Runtime, queued: Duration) 
         .collect();
     body.usage = usage(&outcome.usage);
     body.enforced = outcome.enforced.to_vec();
+    body.missing = outcome.missing.to_vec();
     body.violations = outcome
         .violations
         .iter()

@@ -30,6 +30,10 @@ pub struct RunBody {
     pub backend: &'static str,
     /// Protections in force.
     pub enforced: Vec<String>,
+    /// Limits that nothing held it to; never any unless the server was started
+    /// with best effort.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub missing: Vec<String>,
     /// What it tried and was refused.
     pub violations: Vec<ViolationBody>,
     /// What ran it.

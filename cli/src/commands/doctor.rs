@@ -36,6 +36,12 @@ pub(crate) async fn doctor(host: &Host, args: &Json) -> Result<u8> {
             table.add_row([probe.name, held, probe.tried, &show::harmless(&probe.seen)]);
         }
         println!("{table}\n");
+        for probe in proven.probes.iter().filter(|p| !p.enforced) {
+            println!("to enforce {}: {}", probe.name, probe.fix);
+        }
+        if !proven.cgroup_missing.is_empty() {
+            println!("no cgroups: {}", proven.cgroup_missing);
+        }
         println!(
             "cgroups: {:?}; WASI backend: {}",
             proven.cgroup,

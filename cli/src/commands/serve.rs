@@ -1,14 +1,16 @@
 //! `assize serve`: the HTTP API until SIGTERM or SIGINT.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use assize_api::{App, Keys, Options};
-use assize_executor::{Config, Keeper};
+use assize_api::{App, Key, Keys, Options};
+use assize_executor::{Capabilities, Config, Keeper};
+use assize_policies::{LimitsRequest, Profiles};
 use serde::Deserialize;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -32,15 +34,21 @@ struct File {
     batches: Option<usize>,
     /// Seconds for running cases to finish when stopping.
     grace_s: Option<u64>,
+    /// Directory of further profiles.
+    policies: Option<PathBuf>,
+    host: HostPart,
     keys: Vec<Key>,
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Key {
-    tenant: String,
-    /// `printf %s KEY | sha256sum`
-    sha256: String,
+/// What this host gives at most, and what it must hold.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct HostPart {
+    /// No run gets more than this, whatever profiles say.
+    ceiling: LimitsRequest,
+    /// Probes that must hold for the server to start, by the names that
+    /// `assize doctor` prints; all of them when absent.
+    require: Option<BTreeSet<String>>,
 }
 
 /// A server that has started its keeper and given up its privileges.
@@ -49,7 +57,9 @@ pub(crate) struct Prepared {
     listener: std::net::TcpListener,
     keeper: Keeper,
     config: Config,
-    best_effort: bool,
+    profiles: Profiles,
+    /// Probes that must hold.
+    require: BTreeSet<String>,
 }
 
 /// Everything that takes the rights this process was started with, and then
@@ -59,14 +69,31 @@ pub(crate) fn prepare(host: &Host, args: &Serve) -> Result<Prepared> {
         .config
         .as_deref()
         .map_or_else(|| Ok(File::default()), read)?;
-    let keys = file.keys.into_iter().map(|k| (k.tenant, k.sha256));
     let options = Options {
         concurrency: file.concurrency.unwrap_or_else(setup::cores),
         queue: file.queue.unwrap_or(1024),
         batches: file.batches.unwrap_or(64),
         grace: Duration::from_secs(file.grace_s.unwrap_or(30)),
-        keys: Keys::new(keys).map_err(Usage)?,
+        keys: Keys::new(file.keys).map_err(Usage)?,
     };
+    let dir = host.policies.as_deref().or(file.policies.as_deref());
+    let profiles = setup::profiles(dir)?
+        .under(&file.host.ceiling)
+        .map_err(|e| Usage(format!("host.ceiling: {e}")))?;
+    let known = Capabilities::names();
+    if let Some(unknown) = file
+        .host
+        .require
+        .iter()
+        .flatten()
+        .find(|r| !known.contains(&r.as_str()))
+    {
+        let known = known.join(", ");
+        return Err(Usage(format!(
+            "host.require: no probe {unknown:?}; there are {known}"
+        ))
+        .into());
+    }
     let identity = Identity::find(args.user.as_deref().or(file.user.as_deref()))?;
     let listen = args
         .listen
@@ -89,7 +116,12 @@ pub(crate) fn prepare(host: &Host, args: &Serve) -> Result<Prepared> {
         listener,
         keeper,
         config,
-        best_effort: host.best_effort,
+        profiles,
+        require: match (host.best_effort, file.host.require) {
+            (true, _) => BTreeSet::new(),
+            (false, Some(names)) => names,
+            (false, None) => known.into_iter().map(str::to_owned).collect(),
+        },
     })
 }
 
@@ -100,22 +132,32 @@ pub(crate) async fn serve(prepared: Prepared) -> Result<u8> {
         listener,
         keeper,
         config,
-        best_effort,
+        profiles,
+        require,
     } = prepared;
     let listener = TcpListener::from_std(listener)?;
-    let engine = setup::engine_over(keeper, config).await?;
+    let engine = setup::engine_over(keeper, config, profiles).await?;
     let proven = engine.executor().prove().await;
-    if !proven.all_enforced() {
-        for probe in proven.probes.iter().filter(|p| !p.enforced) {
-            eprintln!(
-                "assize: not enforced: {} ({}; saw {})",
-                probe.name, probe.tried, probe.seen
-            );
-        }
-        if !best_effort {
-            setup::shut_down(&engine).await;
-            anyhow::bail!("refusing to serve: see `assize doctor`, or pass --best-effort");
-        }
+    let failed = proven.probes.iter().filter(|p| !p.enforced);
+    let mut refuse = false;
+    for probe in failed {
+        let required = require.contains(probe.name);
+        refuse |= required;
+        eprintln!(
+            "assize: not enforced{}: {} ({}; saw {}); {}",
+            if required { "" } else { ", and not required" },
+            probe.name,
+            probe.tried,
+            probe.seen,
+            probe.fix
+        );
+    }
+    if refuse {
+        setup::shut_down(&engine).await;
+        anyhow::bail!(
+            "refusing to serve below the configured level: see `assize doctor`; \
+             [host] require names what must hold, --best-effort asks for nothing"
+        );
     }
     let app = App::new(Arc::clone(&engine), &options).map_err(anyhow::Error::msg)?;
     let (mut term, mut int) = (

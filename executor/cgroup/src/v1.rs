@@ -49,13 +49,21 @@ impl V1 {
         if let Some(unified) = &unified {
             place::sweep_stale(unified, name);
         }
-        Ok(Self {
+        let found = Self {
             memory: find(Controllers::Mem, "memory_bytes")?,
             pids: find(Controllers::Pids, "processes")?,
             cpuacct: find(Controllers::CpuAcct, "cpu_ms")?,
             unified,
             own: name.to_owned(),
-        })
+        };
+        // Now, so that a user who may not says so before the first slot.
+        for root in found.roots() {
+            if let Err(error) = place::make(&root.join(name)) {
+                found.finish();
+                return Err(error);
+            }
+        }
+        Ok(found)
     }
 
     fn roots(&self) -> impl Iterator<Item = &PathBuf> {
@@ -78,7 +86,6 @@ impl Backend for V1 {
         let own = &self.own;
         let mut dirs = Vec::new();
         for root in self.roots() {
-            place::make(&root.join(own))?;
             let dir = root.join(own).join(slot);
             place::make(&dir)?;
             if !dirs.contains(&dir) {

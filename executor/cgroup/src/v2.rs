@@ -48,6 +48,9 @@ impl V2 {
             vacate(&own)?;
         }
         enable(&own)?;
+        let parent = own.join(name);
+        place::make(&parent)?;
+        enable(&parent)?;
         Ok(Self {
             own,
             name: name.to_owned(),
@@ -105,10 +108,7 @@ impl Backend for V2 {
     }
 
     fn create(&self, slot: &str) -> Result<Made, CgroupError> {
-        let parent = self.own.join(&self.name);
-        place::make(&parent)?;
-        enable(&parent)?;
-        let base = parent.join(slot);
+        let base = self.own.join(&self.name).join(slot);
         place::make(&base)?;
         enable(&base)?;
         self.leaf(slot, 0)

@@ -9,8 +9,10 @@ use assize_wire::frame::{self, FrameError};
 use assize_wire::plan::{End, JailEvent, Order, Plan, RunReport};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, kill, pthread_sigmask};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::sys::time::TimeValLike;
 use nix::unistd::Pid;
 use rustix::process::{WaitOptions, WaitStatus, wait};
 
@@ -71,6 +73,7 @@ fn one_run(
     if cell.has(Layer::FreshTmp) || !std::path::Path::new("/box/work").exists() {
         scratch::mount_fresh(plan.disk_bytes, plan.inodes).ok()?;
     }
+    let before = cpu_of_children();
     let (end, leftovers) = match run::start(cell, plan, fds) {
         Ok(started) => {
             let status = wait_for_end(refusals, socket, children, started.pid)?;
@@ -86,6 +89,7 @@ fn one_run(
         collected,
         leftovers,
         refused: refusals.take(),
+        cpu_us: cpu_of_children().saturating_sub(before),
     };
     frame::send(socket, &JailEvent::Done(report), &borrowed).ok()?;
     drop(files);
@@ -140,6 +144,15 @@ fn wait_for_end(
             }
         }
     }
+}
+
+/// CPU time of every child reaped so far, in microseconds.
+fn cpu_of_children() -> u64 {
+    let Ok(usage) = getrusage(UsageWho::RUSAGE_CHILDREN) else {
+        return 0;
+    };
+    let spent = usage.user_time() + usage.system_time();
+    u64::try_from(spent.num_microseconds()).unwrap_or(0)
 }
 
 /// Kills everything in the cell but the init. The kernel walks the task list

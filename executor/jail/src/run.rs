@@ -166,9 +166,11 @@ fn place_descriptors(plan: &Plan, streams: &[OwnedFd]) -> Result<(), SetupFailur
 }
 
 fn set_rlimits(plan: &Plan) -> Result<(), SetupFailure> {
-    const KNOWN: [(u32, Resource); 9] = [
+    const KNOWN: [(u32, Resource); 11] = [
         (nix::libc::RLIMIT_CPU, Resource::Cpu),
+        (nix::libc::RLIMIT_DATA, Resource::Data),
         (nix::libc::RLIMIT_FSIZE, Resource::Fsize),
+        (nix::libc::RLIMIT_NPROC, Resource::Nproc),
         (nix::libc::RLIMIT_STACK, Resource::Stack),
         (nix::libc::RLIMIT_NOFILE, Resource::Nofile),
         (nix::libc::RLIMIT_MEMLOCK, Resource::Memlock),

@@ -88,6 +88,8 @@ pub struct RunReport {
     /// System calls that the allow-list refused, as (number, times), at most
     /// [`MAX_REFUSED`] of them.
     pub refused: Vec<(u32, u64)>,
+    /// CPU time of the run's processes that were reaped, in microseconds.
+    pub cpu_us: u64,
 }
 
 /// Most different refused calls that are told apart.
