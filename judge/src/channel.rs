@@ -128,7 +128,7 @@ async fn converse(
     Ok(read_reply(&reply))
 }
 
-fn read_reply(frame: &[u8]) -> Answer {
+pub(crate) fn read_reply(frame: &[u8]) -> Answer {
     match serde_json::from_slice::<Reply>(frame) {
         Ok(Reply {
             raised: Some(alleged),
