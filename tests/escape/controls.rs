@@ -41,7 +41,8 @@ fn io_uring_is_stopped_by_the_filter_and_starved_by_the_limit_on_locked_memory()
             return;
         }
         let starved = answer(&executor(2, &[Seccomp]), "iouring");
-        // Kernels before 5.12 charged RLIMIT_MEMLOCK as later ones do.
+        // Some kernels charge the rings to RLIMIT_MEMLOCK, which is 0, others
+        // to the memory cgroup.
         assert!(worked(&starved) || starved == "DENIED ENOMEM", "{starved}");
         stopped_only_by(&[Seccomp, Rlimits], "iouring");
     });
