@@ -26,9 +26,12 @@ pub(crate) struct Host {
     /// Directory of built WASI guests [default: beside the binary]
     #[arg(long, global = true, env = "ASSIZE_GUESTS")]
     pub(crate) guests: Option<PathBuf>,
-    /// Directory with assize-jail and assize-wasm [default: beside this binary]
+    /// Directory with assize-keeper, assize-jail and assize-wasm [default: beside this binary]
     #[arg(long, global = true, env = "ASSIZE_BIN")]
     pub(crate) bin: Option<PathBuf>,
+    /// Go on where this host or user cannot enforce a limit; results list what is enforced
+    #[arg(long, global = true)]
+    pub(crate) best_effort: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -89,9 +92,10 @@ pub(crate) struct Serve {
     /// Configuration file
     #[arg(long)]
     pub(crate) config: Option<PathBuf>,
-    /// Serve even though a probe failed; what failed is refused with 422
+    /// User the server becomes once its keeper runs, when started as root
+    /// [default: assize, or an id that nobody has]
     #[arg(long)]
-    pub(crate) best_effort: bool,
+    pub(crate) user: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]

@@ -4,6 +4,7 @@ mod args;
 mod client;
 mod commands;
 mod dataset;
+mod privileges;
 mod setup;
 mod show;
 
@@ -47,6 +48,15 @@ fn main() -> ExitCode {
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .init();
+    // While this is the only thread: a server starts its keeper and becomes
+    // somebody without rights.
+    let (command, prepared) = match args.command {
+        Command::Serve(a) => match serve::prepare(&args.host, &a) {
+            Ok(prepared) => (None, Some(prepared)),
+            Err(error) => return fail(&error, json),
+        },
+        other => (Some(other), None),
+    };
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -58,14 +68,17 @@ fn main() -> ExitCode {
         }
     };
     let result = runtime.block_on(async {
-        match args.command {
-            Command::Serve(a) => serve::serve(&args.host, &a).await,
-            Command::Run(a) => run::run(&args.host, &a).await,
-            Command::Judge(a) => judge::judge(&args.host, &a).await,
-            Command::Eval(a) => eval::eval(&args.host, a).await,
-            Command::Doctor(a) => doctor::doctor(&args.host, &a).await,
-            Command::Runtimes(a) => runtimes::runtimes(&args.host, &a).await,
-            Command::Openapi => {
+        if let Some(prepared) = prepared {
+            return serve::serve(prepared).await;
+        }
+        match command {
+            None | Some(Command::Serve(_)) => Ok(status::DONE),
+            Some(Command::Run(a)) => run::run(&args.host, &a).await,
+            Some(Command::Judge(a)) => judge::judge(&args.host, &a).await,
+            Some(Command::Eval(a)) => eval::eval(&args.host, a).await,
+            Some(Command::Doctor(a)) => doctor::doctor(&args.host, &a).await,
+            Some(Command::Runtimes(a)) => runtimes::runtimes(&args.host, &a).await,
+            Some(Command::Openapi) => {
                 print!("{}", assize_api::openapi());
                 Ok(status::DONE)
             }
@@ -73,16 +86,17 @@ fn main() -> ExitCode {
     });
     match result {
         Ok(status) => ExitCode::from(status),
-        Err(error) => {
-            let usage = error.downcast_ref::<Usage>().is_some();
-            if json {
-                let code = if usage { "usage" } else { "fault" };
-                let body =
-                    serde_json::json!({"error": {"code": code, "message": format!("{error:#}")}});
-                println!("{body}");
-            }
-            eprintln!("assize: {error:#}");
-            ExitCode::from(if usage { status::USAGE } else { status::FAULT })
-        }
+        Err(error) => fail(&error, json),
     }
+}
+
+fn fail(error: &anyhow::Error, json: bool) -> ExitCode {
+    let usage = error.downcast_ref::<Usage>().is_some();
+    if json {
+        let code = if usage { "usage" } else { "fault" };
+        let body = serde_json::json!({"error": {"code": code, "message": format!("{error:#}")}});
+        println!("{body}");
+    }
+    eprintln!("assize: {error:#}");
+    ExitCode::from(if usage { status::USAGE } else { status::FAULT })
 }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use assize_executor::{Config, Executor};
+use assize_executor::{Config, Executor, Keeper};
 use assize_judge::engine::Engine;
 
 use crate::args::Host;
@@ -17,25 +17,33 @@ pub(crate) fn cores() -> usize {
 /// Starts an executor and an engine on this host.
 pub(crate) async fn engine(host: &Host, cases: usize) -> Result<Arc<Engine>> {
     let config = config(host, cases)?;
-    let executor = tokio::task::spawn_blocking(move || Executor::start(&config)).await??;
+    let keeper = Keeper::launch(&config)?;
+    engine_over(keeper, config).await
+}
+
+/// Starts an engine over a keeper that was launched before.
+pub(crate) async fn engine_over(keeper: Keeper, config: Config) -> Result<Arc<Engine>> {
+    let executor = tokio::task::spawn_blocking(move || Executor::over(keeper, &config)).await??;
     let engine = Engine::start(Arc::new(executor))
         .await
         .map_err(anyhow::Error::msg)?;
     Ok(Arc::new(engine))
 }
 
-fn config(host: &Host, cases: usize) -> Result<Config> {
+/// How the executor of this host is set up.
+pub(crate) fn config(host: &Host, cases: usize) -> Result<Config> {
     let beside = std::env::current_exe()?
         .parent()
         .map(Path::to_owned)
         .unwrap_or_default();
     let bin = host.bin.clone().unwrap_or_else(|| beside.clone());
-    let jail = bin.join("assize-jail");
-    anyhow::ensure!(
-        jail.exists(),
-        "{} does not exist; build the workspace (make build) or name the directory with --bin",
-        jail.display()
-    );
+    for name in ["assize-keeper", "assize-jail"] {
+        anyhow::ensure!(
+            bin.join(name).exists(),
+            "{} does not exist; build the workspace (make build) or name the directory with --bin",
+            bin.join(name).display()
+        );
+    }
     let worker = bin.join("assize-wasm");
     let guests = guests(host, &bin);
     let wasm = match (worker.exists(), guests) {
@@ -48,13 +56,14 @@ fn config(host: &Host, cases: usize) -> Result<Config> {
         None => u32::try_from(cases * 2).context("too many cases at once")?,
     };
     Ok(Config {
-        jail,
+        bin,
         wasm,
         slots,
         workers: u32::try_from(cores().min(cases)).unwrap_or(1),
         binds: Vec::new(),
         guest_files: assize_runtimes::guest_files(),
         without: Vec::new(),
+        best_effort: host.best_effort,
     })
 }
 

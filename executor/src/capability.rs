@@ -16,6 +16,9 @@ use crate::plan::{Plan, Target};
 pub struct Capabilities {
     /// Kind of cgroup hierarchy.
     pub cgroup: Kind,
+    /// Why no cgroup can be used; empty otherwise.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub cgroup_missing: String,
     /// Whether the WASI backend is there.
     pub wasi: bool,
     /// One line per protection; empty until proven.
@@ -162,9 +165,10 @@ const TRIALS: [Trial; 12] = [
 
 impl Capabilities {
     /// Before any probe has run.
-    pub(crate) fn unproven(cgroup: Kind, wasi: bool) -> Self {
+    pub(crate) fn unproven(cgroup: Kind, missing: &str, wasi: bool) -> Self {
         Self {
             cgroup,
+            cgroup_missing: missing.to_owned(),
             wasi,
             probes: Vec::new(),
             enforced: Vec::new(),
@@ -183,8 +187,11 @@ impl Capabilities {
         self.probes.iter().any(|p| p.name == limit && !p.enforced)
     }
 
-    pub(crate) async fn prove(executor: &Executor, cgroup: Kind) -> Self {
-        let mut proven = Self::unproven(cgroup, executor.has_wasi());
+    pub(crate) async fn prove(executor: &Executor, unproven: Self) -> Self {
+        let mut proven = Self {
+            probes: Vec::new(),
+            ..unproven
+        };
         let profiles = Profile::shipped().unwrap_or_default();
         let Some(policy) = profiles
             .into_iter()

@@ -2,11 +2,15 @@
 //! files of our own, nothing that names this host.
 
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::path::Path;
 
-use assize_policies::seccomp::{self, FilterError};
-use assize_wire::cell::{Bind, CellSpec, Ids, Layer, RootFile};
+use assize_policies::seccomp;
+use assize_wire::cell::{Bind, IdSource, Layer, RootFile};
+use assize_wire::keeper::KeeperSpec;
+
+use crate::executor::{Config, chain};
+use crate::identity;
+use crate::outcome::Fault;
 
 /// Top-level directories that are links into /usr on a merged system and real
 /// on an older one.
@@ -30,7 +34,7 @@ const DEVICES: [&str; 5] = [
     "/dev/urandom",
 ];
 
-/// The parts of a cell that are the same for every slot of this process.
+/// What every cell of this process looks like.
 #[derive(Debug, Clone)]
 pub(crate) struct Blueprint {
     binds: Vec<Bind>,
@@ -38,17 +42,12 @@ pub(crate) struct Blueprint {
     files: Vec<RootFile>,
     filters: Vec<Vec<u8>>,
     without: Vec<Layer>,
-    first_uid: u32,
+    ids: IdSource,
 }
 
 impl Blueprint {
-    /// Looks at the host once. `extra` are further trees, as (host, cell)
-    /// paths; `guest` are files shown under `/assize/guest`.
-    pub(crate) fn survey(
-        extra: &[(PathBuf, String)],
-        guest: &[(String, Vec<u8>)],
-        without: &[Layer],
-    ) -> Result<Self, FilterError> {
+    /// Looks at the host once.
+    pub(crate) fn survey(config: &Config) -> Result<Self, Fault> {
         let mut binds = vec![bind("/usr", "/usr")];
         let mut symlinks = Vec::new();
         for path in TOOLCHAIN {
@@ -63,8 +62,12 @@ impl Blueprint {
                 binds.push(bind(path, path));
             }
         }
-        for (source, target) in extra {
+        for (source, target) in &config.binds {
             binds.push(bind(&text(source), target));
+        }
+        if let Some((binary, guests)) = &config.wasm {
+            binds.push(bind(&text(binary), crate::wasi::BINARY));
+            binds.push(bind(&text(guests), crate::wasi::GUESTS));
         }
         for path in DEVICES {
             binds.push(Bind {
@@ -79,49 +82,43 @@ impl Blueprint {
             ("/dev/stdout", "/proc/self/fd/1"),
             ("/dev/stderr", "/proc/self/fd/2"),
         ];
+        let cell = seccomp::cell().map_err(|e| Fault::Host(format!("{e}: {}", chain(&e))))?;
         symlinks.extend(links.map(|(a, b)| (a.to_owned(), b.to_owned())));
         Ok(Self {
             binds,
             symlinks,
-            files: root_files(guest),
-            filters: vec![seccomp::no_x32(), seccomp::cell()?],
-            without: without.to_vec(),
-            first_uid: first_uid(),
+            files: root_files(&config.guest_files),
+            filters: vec![seccomp::no_x32(), cell],
+            without: config.without.clone(),
+            ids: identity::source(),
         })
     }
 
-    /// The cell of slot number `slot`.
-    pub(crate) fn cell(&self, slot: u32, group: &dyn assize_cgroup::Group) -> CellSpec {
-        CellSpec {
-            ids: Ids {
-                init: self.first_uid + 2 * slot,
-                program: self.first_uid + 2 * slot + 1,
-            },
-            hostname: "assize".to_owned(),
-            cgroup_procs: group.procs_files().iter().map(|p| text(p)).collect(),
-            cgroup_dirs: group.dirs().iter().map(|p| text(p)).collect(),
+    /// The same as the keeper is told it.
+    pub(crate) fn spec(&self, config: &Config, name: String, slots: u32) -> KeeperSpec {
+        KeeperSpec {
+            name,
+            jail: text(&config.bin.join("assize-jail")),
+            slots,
+            ids: self.ids,
             binds: self.binds.clone(),
             symlinks: self.symlinks.clone(),
             files: self.files.clone(),
             filters: self.filters.clone(),
             without: self.without.clone(),
+            best_effort: config.best_effort,
         }
+    }
+
+    /// Whether programs run as another host id than their init.
+    pub(crate) fn own_uid(&self) -> bool {
+        self.has(Layer::ProgramUid) && matches!(self.ids, IdSource::Pairs { .. })
     }
 
     /// Whether this protection is in force.
     pub(crate) fn has(&self, layer: Layer) -> bool {
         !self.without.contains(&layer)
     }
-}
-
-/// Host ids far above what systems hand out (and above the ranges of
-/// /etc/subuid's defaults), spread by pid so that two servers on one host
-/// rarely share one.
-fn first_uid() -> u32 {
-    static COUNT: AtomicU32 = AtomicU32::new(0);
-    let instance = COUNT.fetch_add(1, Ordering::Relaxed);
-    let spread = std::process::id().wrapping_add(instance.wrapping_mul(7919)) & 0xFFFF;
-    0x4A00_0000 + spread * 0x400
 }
 
 fn bind(source: &str, target: &str) -> Bind {

@@ -6,15 +6,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
-use assize_cgroup as cgroup;
 use assize_wire::cell::Layer;
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::{Semaphore, oneshot, watch};
 
 use crate::capability::Capabilities;
-use crate::cell::Blueprint;
+use crate::keeper::{Guests, Keeper, until_it_ends};
 use crate::outcome::{Fault, Outcome};
 use crate::plan::{Plan, Target};
-use crate::slot::{Maker, Slot};
+use crate::slot::{Facts, Slot};
 use crate::wasi::Workers;
 
 /// Times a run is started before a lost cell becomes a fault.
@@ -23,8 +22,8 @@ const ATTEMPTS: u32 = 3;
 /// How an executor is set up.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// The `assize-jail` binary.
-    pub jail: PathBuf,
+    /// The directory with `assize-keeper` and `assize-jail`.
+    pub bin: PathBuf,
     /// The `assize-wasm` binary and the directory of its guests; without it
     /// the WASI backend is not available.
     pub wasm: Option<(PathBuf, PathBuf)>,
@@ -38,6 +37,20 @@ pub struct Config {
     pub guest_files: Vec<(String, Vec<u8>)>,
     /// Layers switched off. For controls of escape tests and nothing else.
     pub without: Vec<Layer>,
+    /// Whether to go on where this user may use no cgroups: memory, processes
+    /// and CPU time are then not limited, and results say so.
+    pub best_effort: bool,
+}
+
+impl Config {
+    /// Two at least: a pair of runs that talk to each other needs both.
+    pub(crate) fn native_slots(&self) -> u32 {
+        self.slots.max(2)
+    }
+
+    pub(crate) fn wasi_slots(&self) -> u32 {
+        self.wasm.as_ref().map_or(0, |_| self.workers.max(1))
+    }
 }
 
 /// Runs plans.
@@ -46,9 +59,11 @@ pub struct Executor {
     free: Semaphore,
     threads: Mutex<Vec<JoinHandle<()>>>,
     workers: Option<Workers>,
-    guests: Option<PathBuf>,
-    maker: Arc<Maker>,
+    guests: Guests,
     capabilities: Mutex<Capabilities>,
+    keeper: Mutex<Option<Keeper>>,
+    /// Closed when the keeper has ended.
+    kept: watch::Receiver<()>,
 }
 
 struct Job {
@@ -70,51 +85,57 @@ struct State {
 }
 
 impl Executor {
-    /// Prepares the host's cgroups, starts the slots and the workers.
+    /// Starts a keeper and everything over it.
     pub fn start(config: &Config) -> Result<Self, Fault> {
-        let cgroups = cgroup::detect().map_err(|e| match e {
-            cgroup::CgroupError::Unenforceable { limit, reason } => {
-                Fault::Unenforceable { limit, reason }
-            }
-            other => Fault::Host(format!("{other}: {}", chain(&other))),
-        })?;
-        let mut binds = config.binds.clone();
-        if let Some((binary, guests)) = &config.wasm {
-            binds.push((binary.clone(), crate::wasi::BINARY.to_owned()));
-            binds.push((guests.clone(), crate::wasi::GUESTS.to_owned()));
-        }
-        let blueprint = Blueprint::survey(&binds, &config.guest_files, &config.without)
-            .map_err(|e| Fault::Host(format!("{e}: {}", chain(&e))))?;
-        let maker = Arc::new(Maker {
-            jail: config.jail.clone(),
-            blueprint,
-            cgroups,
+        Self::over(Keeper::launch(config)?, config)
+    }
+
+    /// Starts the slots and the workers over a keeper that was launched with
+    /// the same configuration. Needs no privilege.
+    pub fn over(mut keeper: Keeper, config: &Config) -> Result<Self, Fault> {
+        let kept = watch_over(&keeper)?;
+        let mut leases = std::mem::take(&mut keeper.leases);
+        let facts = Arc::new(Facts {
+            blueprint: keeper.blueprint.clone(),
+            cgroups: keeper.kind,
         });
+        let native_slots = config.native_slots();
+        let for_workers = leases.split_off(native_slots as usize);
+        let mut slots = leases
+            .into_iter()
+            .map(|lease| Slot::new(Arc::clone(&facts), lease));
         // The first slot is built here, so that a host that cannot build any
         // says why at once instead of at the first request.
-        let mut first = Slot::new(Arc::clone(&maker), 0);
+        let mut first = slots.next().ok_or(Fault::ShuttingDown)?;
         first.prepare()?;
         let workers = match &config.wasm {
-            Some(_) => Some(Workers::start(&maker, config.workers.max(1))?),
+            Some(_) => Some(Workers::start(for_workers)?),
             None => None,
         };
         let native = Arc::new(Queue::default());
-        let slots = config.slots.max(2);
-        let rest = (1..slots).map(|n| Slot::new(Arc::clone(&maker), n));
         let threads = std::iter::once(first)
-            .chain(rest)
+            .chain(slots)
             .map(|slot| serve(slot, Arc::clone(&native)))
             .collect::<Result<Vec<_>, _>>()?;
-        let kind = maker.cgroups.kind();
+        let unproven = Capabilities::unproven(keeper.kind, &keeper.missing, workers.is_some());
         Ok(Self {
             native,
-            free: Semaphore::new(slots as usize),
+            free: Semaphore::new(native_slots as usize),
             threads: Mutex::new(threads),
-            capabilities: Mutex::new(Capabilities::unproven(kind, workers.is_some())),
+            capabilities: Mutex::new(unproven),
             workers,
-            guests: config.wasm.as_ref().map(|(_, guests)| guests.clone()),
-            maker,
+            guests: keeper.guests.clone(),
+            keeper: Mutex::new(Some(keeper)),
+            kept,
         })
+    }
+
+    /// Resolves when the keeper has ended while this executor still needed
+    /// it. Runs that are on go on; slots can no longer be replaced.
+    pub async fn keeper_lost(&self) {
+        let mut kept = self.kept.clone();
+        // Nothing is ever sent: an error means the watching thread is done.
+        while kept.changed().await.is_ok() {}
     }
 
     /// Runs one plan, starting it again when a cell is lost under it.
@@ -191,21 +212,13 @@ impl Executor {
     /// Version of a guest, from the file that its build leaves beside it.
     #[must_use]
     pub fn guest_version(&self, name: &str) -> Option<String> {
-        let text = std::fs::read_to_string(self.guests.as_ref()?.join(format!("{name}.version")));
-        text.ok().map(|t| t.trim().to_owned())
+        self.guests.versions.get(name).cloned()
     }
 
     /// Digest of a guest, from the checksums that the worker verified.
     #[must_use]
     pub fn guest_digest(&self, name: &str) -> Option<String> {
-        let sums = std::fs::read_to_string(self.guests.as_ref()?.join("SHA256SUMS")).ok()?;
-        let file = format!("{name}.cwasm");
-        let line = sums
-            .lines()
-            .find(|l| l.split_whitespace().nth(1) == Some(file.as_str()))?;
-        line.split_whitespace()
-            .next()
-            .map(|hex| format!("sha256:{hex}"))
+        self.guests.digests.get(name).cloned()
     }
 
     /// Whether the WASI backend is available at all.
@@ -225,7 +238,7 @@ impl Executor {
 
     /// Proves each protection by a program that tries to get past it.
     pub async fn prove(&self) -> Capabilities {
-        let proven = Capabilities::prove(self, self.maker.cgroups.kind()).await;
+        let proven = Capabilities::prove(self, self.capabilities()).await;
         *self
             .capabilities
             .lock()
@@ -246,7 +259,14 @@ impl Executor {
         if let Some(workers) = &self.workers {
             workers.shutdown();
         }
-        self.maker.cgroups.remove();
+        let keeper = self
+            .keeper
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if let Some(keeper) = keeper {
+            keeper.end();
+        }
     }
 }
 
@@ -319,7 +339,22 @@ fn serve(mut slot: Slot, queue: Arc<Queue>) -> Result<JoinHandle<()>, Fault> {
         .map_err(crate::spawn::host)
 }
 
-fn chain(error: &dyn std::error::Error) -> String {
+/// A thread that ends when the keeper does, and with it the channel it holds.
+fn watch_over(keeper: &Keeper) -> Result<watch::Receiver<()>, Fault> {
+    let socket = keeper.watch().map_err(crate::spawn::host)?;
+    let (alive, kept) = watch::channel(());
+    let work = move || {
+        until_it_ends(&socket);
+        drop(alive);
+    };
+    std::thread::Builder::new()
+        .name("keeper".into())
+        .spawn(work)
+        .map_err(crate::spawn::host)?;
+    Ok(kept)
+}
+
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = String::new();
     let mut source = error.source();
     while let Some(error) = source {

@@ -13,6 +13,8 @@
 mod capability;
 mod cell;
 mod executor;
+mod identity;
+mod keeper;
 mod outcome;
 mod pack;
 mod plan;
@@ -25,6 +27,7 @@ pub use assize_wire::cell::Layer;
 pub use assize_wire::plan::{Collect, CollectError};
 pub use capability::{Capabilities, Probe};
 pub use executor::{Config, Executor};
+pub use keeper::Keeper;
 pub use outcome::{Backend, End, Fault, Limit, Outcome, Stream, Usage, Violation};
 pub use pack::{FileSource, MAX_FILES, Pack, PackError, Sealed, plain_relative};
 pub use plan::{Module, Plan, Target};

@@ -4,11 +4,10 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read;
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
-use assize_cgroup::{Backend as Cgroups, Ceilings, CgroupError, Group};
+use assize_cgroup::{Ceilings, CgroupError, Group, Kind, Rest};
 use assize_policies::Limits;
 use assize_wire::cell::{Layer, SetupFailure, Step};
 use assize_wire::frame;
@@ -16,6 +15,7 @@ use assize_wire::plan as wire;
 use assize_wire::plan::{CollectError, JailEvent, Order, RunReport};
 
 use crate::cell::Blueprint;
+use crate::keeper::Lease;
 use crate::outcome::{Backend, End, Fault, Limit, Outcome, Stream, Usage, Violation};
 use crate::pack::Sealed;
 use crate::plan::Plan;
@@ -25,21 +25,19 @@ use crate::watch::{Capture, Watched, watch};
 /// Runs after which a slot is replaced even when all went well.
 const RUNS_PER_CELL: u32 = 2000;
 
-/// What a slot is made of, and how to make it again.
+/// One native cell after another, in one place.
 pub(crate) struct Slot {
-    maker: Arc<Maker>,
-    number: u32,
+    facts: Arc<Facts>,
+    lease: Lease,
     live: Option<Live>,
 }
 
-/// How slots of this process are made.
-pub(crate) struct Maker {
-    /// The jail binary.
-    pub(crate) jail: PathBuf,
+/// What all slots of this process have in common.
+pub(crate) struct Facts {
     /// What cells look like.
     pub(crate) blueprint: Blueprint,
-    /// Where groups come from.
-    pub(crate) cgroups: Box<dyn Cgroups>,
+    /// The cgroup hierarchy in use.
+    pub(crate) cgroups: Kind,
 }
 
 struct Live {
@@ -53,10 +51,10 @@ struct Live {
 
 impl Slot {
     /// A slot that is built when it is first needed.
-    pub(crate) fn new(maker: Arc<Maker>, number: u32) -> Self {
+    pub(crate) fn new(facts: Arc<Facts>, lease: Lease) -> Self {
         Self {
-            maker,
-            number,
+            facts,
+            lease,
             live: None,
         }
     }
@@ -68,20 +66,8 @@ impl Slot {
 
     fn live(&mut self) -> Result<&mut Live, Fault> {
         if self.live.is_none() {
-            let mut group = self
-                .maker
-                .cgroups
-                .create(&format!("slot-{}", self.number))
-                .map_err(cgroup)?;
-            let cell = self.maker.blueprint.cell(self.number, group.as_ref());
-            let jail = match Jail::start(&self.maker.jail, &cell) {
-                Ok(jail) => jail,
-                Err(fault) => {
-                    group.remove();
-                    return Err(fault);
-                }
-            };
-            let enforced = enforced(&self.maker.blueprint, &jail);
+            let (jail, group) = self.lease.open()?;
+            let enforced = enforced(&self.facts, &jail);
             self.live = Some(Live {
                 jail,
                 group,
@@ -95,11 +81,9 @@ impl Slot {
 
     /// Ends the cell; the next run gets a new one.
     pub(crate) fn retire(&mut self) {
-        if let Some(Live {
-            jail, mut group, ..
-        }) = self.live.take()
-        {
-            jail.end(group.as_mut());
+        if let Some(live) = self.live.take() {
+            drop(live);
+            self.lease.close();
         }
     }
 
@@ -126,11 +110,17 @@ impl Slot {
     /// clean itself is replaced. Called off the path of a run where possible.
     pub(crate) fn settle(&mut self) {
         let Some(live) = &mut self.live else { return };
-        if live.busy && live.settle().is_err() {
-            tracing::warn!(
-                slot = self.number,
-                "a cell was not clean after its run; replaced"
-            );
+        if !live.busy {
+            return;
+        }
+        let settled = live.settle().and_then(|rest| {
+            if rest == Rest::Renew {
+                live.group = self.lease.renew()?;
+            }
+            Ok(())
+        });
+        if let Err(fault) = settled {
+            tracing::warn!(%fault, "a cell was not clean after its run; replaced");
             self.retire();
         }
     }
@@ -273,7 +263,7 @@ impl Live {
         })
     }
 
-    fn settle(&mut self) -> Result<(), Fault> {
+    fn settle(&mut self) -> Result<Rest, Fault> {
         let lost = |e: frame::FrameError| Fault::CellLost(e.to_string());
         match frame::recv::<JailEvent>(&self.jail.socket).map_err(lost)?.0 {
             JailEvent::Idle => self.busy = false,
@@ -417,16 +407,14 @@ fn read_files(
 }
 
 /// Names of what holds a run in this cell.
-fn enforced(blueprint: &Blueprint, jail: &Jail) -> Arc<[String]> {
+fn enforced(facts: &Facts, jail: &Jail) -> Arc<[String]> {
+    let blueprint = &facts.blueprint;
     let mut names = vec![
         "namespaces.user",
         "namespaces.pid",
         "namespaces.mount",
         "namespaces.uts",
         "namespaces.cgroup",
-        "cgroup.memory",
-        "cgroup.pids",
-        "cgroup.cpu",
         "rlimits",
         "capabilities",
         "no_new_privs",
@@ -436,7 +424,6 @@ fn enforced(blueprint: &Blueprint, jail: &Jail) -> Arc<[String]> {
         (Layer::FreshIpc, "namespaces.ipc"),
         (Layer::ReadOnly, "read_only_root"),
         (Layer::FreshTmp, "fresh_scratch"),
-        (Layer::ProgramUid, "program_uid"),
         (Layer::Seccomp, "seccomp"),
     ];
     names.extend(
@@ -445,13 +432,19 @@ fn enforced(blueprint: &Blueprint, jail: &Jail) -> Arc<[String]> {
             .filter(|(l, _)| blueprint.has(*l))
             .map(|(_, n)| n),
     );
-    if jail.landlock_abi > 0 && blueprint.has(Layer::Landlock) {
+    if facts.cgroups != Kind::None {
+        names.extend(["cgroup.memory", "cgroup.pids", "cgroup.cpu"]);
+    }
+    if blueprint.own_uid() {
+        names.push("program_uid");
+    }
+    if jail.traits.landlock_abi > 0 && blueprint.has(Layer::Landlock) {
         names.push("landlock");
     }
     names.into_iter().map(str::to_owned).collect()
 }
 
-fn cgroup(error: CgroupError) -> Fault {
+pub(crate) fn cgroup(error: CgroupError) -> Fault {
     match error {
         CgroupError::Unenforceable { limit, reason } => Fault::Unenforceable { limit, reason },
         // The kernel said no to a value: the host cannot hold this limit.

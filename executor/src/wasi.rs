@@ -20,18 +20,15 @@ use assize_wire::worker::{
 };
 use tokio::sync::oneshot;
 
+use crate::keeper::Lease;
 use crate::outcome::{Backend, End, Fault, Limit, Outcome, Stream, Usage, Violation};
 use crate::plan::{Module, Plan, Target};
-use crate::slot::Maker;
 use crate::spawn::{Jail, host};
 
 /// Where cells find the worker's binary.
 pub(crate) const BINARY: &str = "/assize/bin/assize-wasm";
 /// Where cells find the guests.
 pub(crate) const GUESTS: &str = "/assize/guests";
-
-/// Slot numbers of workers start here, clear of native slots'.
-const FIRST_SLOT: u32 = 400;
 
 /// How much longer than its wall limit a run may keep us waiting before the
 /// worker itself is taken for stuck and replaced.
@@ -77,8 +74,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Workers {
-    /// Starts `count` workers and waits for the first of each to be ready.
-    pub(crate) fn start(maker: &Arc<Maker>, count: u32) -> Result<Self, Fault> {
+    /// Starts a worker per lease and waits for each to be ready.
+    pub(crate) fn start(leases: Vec<Lease>) -> Result<Self, Fault> {
         let profile = Profile::shipped()
             .map_err(|e| Fault::Host(e.to_string()))?
             .into_iter()
@@ -88,11 +85,10 @@ impl Workers {
         let stopping = Arc::new(AtomicBool::new(false));
         let mut workers = Vec::new();
         let mut managers = Vec::new();
-        for number in 0..count {
+        for lease in leases {
             let worker = Arc::new(Worker::default());
             let home = Home {
-                maker: Arc::clone(maker),
-                number: FIRST_SLOT + number,
+                lease,
                 profile: Arc::clone(&profile),
             };
             // The first start is ours to report; later ones are retried.
@@ -213,8 +209,7 @@ impl Drop for CancelOnDrop<'_> {
 
 /// How one worker is started.
 struct Home {
-    maker: Arc<Maker>,
-    number: u32,
+    lease: Lease,
     profile: Arc<Profile>,
 }
 
@@ -228,20 +223,7 @@ struct Running {
 
 impl Home {
     fn start(&self) -> Result<Running, Fault> {
-        let io = |e: assize_cgroup::CgroupError| Fault::Host(e.to_string());
-        let mut group = self
-            .maker
-            .cgroups
-            .create(&format!("wasi-{}", self.number))
-            .map_err(io)?;
-        let cell = self.maker.blueprint.cell(self.number, group.as_ref());
-        let jail = match Jail::start(&self.maker.jail, &cell) {
-            Ok(jail) => jail,
-            Err(fault) => {
-                group.remove();
-                return Err(fault);
-            }
-        };
+        let (jail, mut group) = self.lease.open()?;
         match self.launch(&jail, group.as_mut()) {
             Ok((socket, guests)) => Ok(Running {
                 jail,
@@ -250,7 +232,8 @@ impl Home {
                 guests,
             }),
             Err(fault) => {
-                jail.end(group.as_mut());
+                drop(jail);
+                self.lease.close();
                 Err(fault)
             }
         }
@@ -343,7 +326,7 @@ fn manage(home: &Home, first: Running, worker: &Worker, stopping: &AtomicBool) {
         };
         let Running {
             jail,
-            mut group,
+            group,
             socket,
             guests,
         } = running;
@@ -371,7 +354,8 @@ fn manage(home: &Home, first: Running, worker: &Worker, stopping: &AtomicBool) {
         if !stopping.load(Ordering::Relaxed) {
             tracing::warn!("a wasm worker ended and is replaced");
         }
-        jail.end(group.as_mut());
+        drop((jail, group));
+        home.lease.close();
     }
 }
 

@@ -25,10 +25,37 @@ macro_rules! limits {
             /// The names of all limits, as they appear on the wire.
             pub const NAMES: &'static [&'static str] = &[$(stringify!($name)),*];
 
+            /// No limit at all: the top of the lattice.
+            pub const MOST: Self = Self { $($name: u64::MAX,)* };
+
+            /// The least of each that can work.
+            pub const LEAST: Self = Self { $($name: $least,)* };
+
             /// The smaller of each pair: the meet of the lattice.
             #[must_use]
             pub fn meet(self, other: Self) -> Self {
                 Self { $($name: self.$name.min(other.$name),)* }
+            }
+
+            /// These, none above the named ones.
+            #[must_use]
+            pub fn capped(self, by: &LimitsRequest) -> Self {
+                Self { $($name: by.$name.map_or(self.$name, |most| self.$name.min(most)),)* }
+            }
+
+            /// The first limit here that is above its counterpart.
+            #[must_use]
+            pub fn beyond(self, ceiling: Self) -> Option<&'static str> {
+                $(if self.$name > ceiling.$name {
+                    return Some(stringify!($name));
+                })*
+                None
+            }
+
+            /// Limits from numbers in the order of [`Limits::NAMES`].
+            #[cfg(test)]
+            pub(crate) fn from_array([$($name),*]: [u64; 8]) -> Self {
+                Self { $($name,)* }
             }
 
             /// Applies a request to these defaults under `ceiling`. A value
@@ -53,6 +80,40 @@ macro_rules! limits {
                     }
                     Some(asked) => asked,
                 },)* })
+            }
+        }
+
+        impl LimitsRequest {
+            /// The named ones; of the others, those of `parent`. An error
+            /// names the first that neither has.
+            pub(crate) fn over(&self, parent: Option<Limits>) -> Result<Limits, &'static str> {
+                Ok(Limits { $($name: match (self.$name, parent) {
+                    (Some(own), _) => own,
+                    (None, Some(parent)) => parent.$name,
+                    (None, None) => return Err(stringify!($name)),
+                },)* })
+            }
+
+            /// As a ceiling: the smaller of each that both name, and all that
+            /// one names.
+            #[must_use]
+            pub fn meet(&self, other: &Self) -> Self {
+                Self { $($name: match (self.$name, other.$name) {
+                    (Some(a), Some(b)) => Some(a.min(b)),
+                    (a, b) => a.or(b),
+                },)* }
+            }
+
+            /// Checks a ceiling: nothing can run under less than the least.
+            pub fn check_ceiling(&self) -> Result<(), LimitError> {
+                $(if let Some(asked) = self.$name {
+                    if asked < Limits::LEAST.$name {
+                        return Err(LimitError::TooLow {
+                            field: stringify!($name), asked, least: $least,
+                        });
+                    }
+                })*
+                Ok(())
             }
         }
     };
@@ -121,16 +182,7 @@ mod tests {
     use super::*;
 
     fn any_limits() -> impl Strategy<Value = Limits> {
-        prop::array::uniform8(1u64 << 24..1 << 40).prop_map(|v| Limits {
-            cpu_ms: v[0],
-            wall_ms: v[1],
-            memory_bytes: v[2],
-            processes: v[3],
-            stdout_bytes: v[4],
-            stderr_bytes: v[5],
-            disk_bytes: v[6],
-            files: v[7],
-        })
+        prop::array::uniform8(1u64 << 24..1 << 40).prop_map(Limits::from_array)
     }
 
     proptest! {
@@ -140,6 +192,16 @@ mod tests {
             prop_assert_eq!(m, b.meet(a));
             prop_assert_eq!(m.meet(m), m);
             prop_assert!(m.cpu_ms <= a.cpu_ms && m.files <= b.files);
+        }
+
+        #[test]
+        fn capping_is_meeting_a_ceiling_that_names_some(a in any_limits(), cpu: u64, files: u64) {
+            let by = LimitsRequest { cpu_ms: Some(cpu), ..LimitsRequest::default() };
+            let more = LimitsRequest { cpu_ms: None, files: Some(files), ..by };
+            prop_assert_eq!(a.capped(&by), a.meet(Limits { cpu_ms: cpu, ..Limits::MOST }));
+            prop_assert_eq!(a.capped(&by).capped(&more), a.capped(&by.meet(&more)));
+            prop_assert_eq!(by.meet(&more), more.meet(&by));
+            prop_assert_eq!(a.capped(&by).beyond(a), None);
         }
 
         #[test]

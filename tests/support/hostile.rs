@@ -179,13 +179,17 @@ pub struct CellProcess {
     pub program: bool,
 }
 
-/// All processes in cells of the server with this pid, zombies included.
+/// All processes in cells of the server with this pid, zombies included: they
+/// are in a pid namespace below ours, and have the server's host ids or sit in
+/// its cgroups (an ordinary user's cells may all have one id).
 ///
 /// # Panics
 /// When the host has no /proc.
 #[must_use]
 pub fn cell_processes(server: u32) -> Vec<CellProcess> {
     let first = 0x4A00_0000 + (server & 0xFFFF) * 0x400;
+    let group = format!("/assize-{server}");
+    let own = rustix::process::geteuid().as_raw();
     let mut found = Vec::new();
     for entry in fs::read_dir("/proc").expect("/proc").flatten() {
         let Ok(pid) = entry.file_name().to_string_lossy().parse::<u32>() else {
@@ -194,17 +198,31 @@ pub fn cell_processes(server: u32) -> Vec<CellProcess> {
         let status = fs::read_to_string(entry.path().join("status")).unwrap_or_default();
         let field = |name: &str| {
             let line = status.lines().find(|l| l.starts_with(name))?;
-            line.split_whitespace().nth(1).map(str::to_owned)
+            Some(line[name.len()..].trim().to_owned())
         };
-        let uid = field("Uid:").and_then(|u| u.parse::<u32>().ok());
-        let Some(slot) = uid.and_then(|u| u.checked_sub(first)) else {
+        let pids = field("NSpid:").unwrap_or_default();
+        if pids.split_whitespace().count() < 2 {
             continue;
-        };
-        if slot < 0x400 {
+        }
+        let uid = field("Uid:").unwrap_or_default();
+        let uid: u32 = uid
+            .split_whitespace()
+            .next()
+            .and_then(|u| u.parse().ok())
+            .unwrap_or(u32::MAX);
+        let in_range = uid.checked_sub(first).is_some_and(|slot| slot < 0x400);
+        let groups = fs::read_to_string(entry.path().join("cgroup")).unwrap_or_default();
+        let in_group = groups.lines().any(|line| {
+            line.split_once(&group)
+                .is_some_and(|(_, rest)| rest.is_empty() || rest.starts_with(['/', '.']))
+        });
+        let state = field("State:").unwrap_or_default();
+        // A zombie has left its v1 groups.
+        let own_zombie = own != 0 && uid == own && state.starts_with('Z');
+        if in_range || in_group || own_zombie {
             let name = field("Name:").unwrap_or_default();
-            let state = field("State:").unwrap_or_default();
             let what = format!("{name} ({state})");
-            let program = slot % 2 == 1;
+            let program = pids.split_whitespace().next_back() != Some("1");
             found.push(CellProcess { pid, what, program });
         }
     }

@@ -56,13 +56,14 @@ pub fn profile(name: &str) -> Arc<Profile> {
 #[must_use]
 pub fn executor(slots: u32, without: &[Layer]) -> Executor {
     Executor::start(&Config {
-        jail: binaries().join("assize-jail"),
+        bin: binaries(),
         wasm: None,
         slots,
         workers: 0,
         binds: Vec::new(),
         guest_files: Vec::new(),
         without: without.to_vec(),
+        best_effort: false,
     })
     .unwrap_or_else(|fault| panic!("no cell can be built on this host: {fault}"))
 }

@@ -195,13 +195,14 @@ pub async fn engine(slots: u32) -> Arc<Engine> {
     let wasm = std::env::var_os("ASSIZE_GUESTS")
         .map(|guests| (bin.join("assize-wasm"), std::path::PathBuf::from(guests)));
     let config = Config {
-        jail: bin.join("assize-jail"),
+        bin: bin.clone(),
         wasm,
         slots,
         workers: 1,
         binds: Vec::new(),
         guest_files: assize_runtimes::guest_files(),
         without: Vec::new(),
+        best_effort: false,
     };
     let executor = tokio::task::spawn_blocking(move || Executor::start(&config))
         .await

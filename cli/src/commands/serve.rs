@@ -2,15 +2,19 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use assize_api::{App, Keys, Options};
+use assize_executor::{Config, Keeper};
 use serde::Deserialize;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::args::{Host, Serve};
+use crate::privileges::{self, Identity};
 use crate::{Usage, setup, status};
 
 /// assize.toml
@@ -18,6 +22,8 @@ use crate::{Usage, setup, status};
 #[serde(deny_unknown_fields, default)]
 struct File {
     listen: Option<SocketAddr>,
+    /// Whom the server becomes when it is started as root.
+    user: Option<String>,
     /// Cases at once; one per core when absent.
     concurrency: Option<usize>,
     /// Cases that may wait.
@@ -37,7 +43,18 @@ struct Key {
     sha256: String,
 }
 
-pub(crate) async fn serve(host: &Host, args: &Serve) -> Result<u8> {
+/// A server that has started its keeper and given up its privileges.
+pub(crate) struct Prepared {
+    options: Options,
+    listener: std::net::TcpListener,
+    keeper: Keeper,
+    config: Config,
+    best_effort: bool,
+}
+
+/// Everything that takes the rights this process was started with, and then
+/// letting go of them. Must run while there is one thread.
+pub(crate) fn prepare(host: &Host, args: &Serve) -> Result<Prepared> {
     let file = args
         .config
         .as_deref()
@@ -50,6 +67,7 @@ pub(crate) async fn serve(host: &Host, args: &Serve) -> Result<u8> {
         grace: Duration::from_secs(file.grace_s.unwrap_or(30)),
         keys: Keys::new(keys).map_err(Usage)?,
     };
+    let identity = Identity::find(args.user.as_deref().or(file.user.as_deref()))?;
     let listen = args
         .listen
         .or(file.listen)
@@ -60,10 +78,32 @@ pub(crate) async fn serve(host: &Host, args: &Serve) -> Result<u8> {
         return Err(Usage(format!("{listen}: {message}")).into());
     }
     // Bound first: a taken port should not cost the time of starting cells.
-    let listener = TcpListener::bind(listen)
-        .await
-        .with_context(|| format!("listening on {listen}"))?;
-    let engine = setup::engine(host, options.concurrency).await?;
+    let listener =
+        std::net::TcpListener::bind(listen).with_context(|| format!("listening on {listen}"))?;
+    listener.set_nonblocking(true)?;
+    let config = setup::config(host, options.concurrency)?;
+    let keeper = Keeper::launch(&config)?;
+    privileges::give_up(&identity)?;
+    Ok(Prepared {
+        options,
+        listener,
+        keeper,
+        config,
+        best_effort: host.best_effort,
+    })
+}
+
+/// Serves until it is told to stop.
+pub(crate) async fn serve(prepared: Prepared) -> Result<u8> {
+    let Prepared {
+        options,
+        listener,
+        keeper,
+        config,
+        best_effort,
+    } = prepared;
+    let listener = TcpListener::from_std(listener)?;
+    let engine = setup::engine_over(keeper, config).await?;
     let proven = engine.executor().prove().await;
     if !proven.all_enforced() {
         for probe in proven.probes.iter().filter(|p| !p.enforced) {
@@ -72,18 +112,30 @@ pub(crate) async fn serve(host: &Host, args: &Serve) -> Result<u8> {
                 probe.name, probe.tried, probe.seen
             );
         }
-        if !args.best_effort {
+        if !best_effort {
             setup::shut_down(&engine).await;
             anyhow::bail!("refusing to serve: see `assize doctor`, or pass --best-effort");
         }
     }
-    let app = App::new(std::sync::Arc::clone(&engine), &options).map_err(anyhow::Error::msg)?;
+    let app = App::new(Arc::clone(&engine), &options).map_err(anyhow::Error::msg)?;
     let (mut term, mut int) = (
         signal(SignalKind::terminate())?,
         signal(SignalKind::interrupt())?,
     );
+    let (lost, executor) = (
+        Arc::new(AtomicBool::new(false)),
+        Arc::clone(engine.executor()),
+    );
+    let noticed = Arc::clone(&lost);
     let stop = async move {
-        tokio::select! { _ = term.recv() => {}, _ = int.recv() => {} }
+        tokio::select! {
+            _ = term.recv() => {}
+            _ = int.recv() => {}
+            () = executor.keeper_lost() => {
+                tracing::error!("the keeper is gone; running cases finish, then the server stops");
+                noticed.store(true, Ordering::Relaxed);
+            }
+        }
     };
     eprintln!(
         "assize: serving on http://{} ({} cases at once)",
@@ -93,6 +145,10 @@ pub(crate) async fn serve(host: &Host, args: &Serve) -> Result<u8> {
     let served = assize_api::serve(app, listener, stop).await;
     setup::shut_down(&engine).await;
     served?;
+    anyhow::ensure!(
+        !lost.load(Ordering::Relaxed),
+        "the keeper ended; start the server again"
+    );
     eprintln!("assize: stopped; every accepted case was answered");
     Ok(status::DONE)
 }

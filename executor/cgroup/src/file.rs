@@ -1,11 +1,94 @@
-//! A control file kept open: written and read back at offset 0.
+//! A control file kept open: written and read back at offset 0. The keeper
+//! opens it, the server uses it.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, ErrorKind};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use crate::CgroupError;
+
+/// Opened control files by name, on their way from keeper to server.
+pub type Controls = Vec<(String, OwnedFd)>;
+
+/// How a control file is opened.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// A counter.
+    Read,
+    /// A command.
+    Write,
+    /// A limit: written and read back.
+    Both,
+}
+
+/// A file of a group that is opened when the group is made.
+pub(crate) struct Wanted {
+    /// Its name.
+    pub(crate) name: &'static str,
+    /// How.
+    pub(crate) access: Access,
+    /// Whether every kernel has it. An optional one that may be written is
+    /// opened for reading where the kernel allows no more.
+    pub(crate) needed: bool,
+}
+
+/// Opens the wanted files of `dir`.
+pub(crate) fn open_all(
+    dir: &Path,
+    wanted: &[Wanted],
+    into: &mut Controls,
+) -> Result<(), CgroupError> {
+    for want in wanted {
+        let path = dir.join(want.name);
+        let opened = open(&path, want.access).or_else(|error| {
+            match (want.needed, want.access, error.kind()) {
+                (false, Access::Both, ErrorKind::PermissionDenied) => open(&path, Access::Read),
+                _ => Err(error),
+            }
+        });
+        match opened {
+            Ok(file) => into.push((want.name.to_owned(), file.into())),
+            Err(e) if !want.needed && e.kind() == ErrorKind::NotFound => {}
+            Err(source) => return Err(CgroupError::Io { path, source }),
+        }
+    }
+    Ok(())
+}
+
+fn open(path: &Path, access: Access) -> io::Result<File> {
+    File::options()
+        .read(access != Access::Write)
+        .write(access != Access::Read)
+        .open(path)
+}
+
+/// Control files as the server received them, to be taken by name.
+pub(crate) struct Received(BTreeMap<String, OwnedFd>);
+
+impl Received {
+    pub(crate) fn new(controls: Controls) -> Self {
+        Self(controls.into_iter().collect())
+    }
+
+    /// One that must be there.
+    pub(crate) fn take(&mut self, name: &str) -> Result<Control, CgroupError> {
+        self.optional(name).ok_or_else(|| CgroupError::Io {
+            path: name.into(),
+            source: ErrorKind::NotFound.into(),
+        })
+    }
+
+    /// One that not every kernel has.
+    pub(crate) fn optional(&mut self, name: &str) -> Option<Control> {
+        self.0.remove(name).map(|fd| Control {
+            path: name.into(),
+            file: fd.into(),
+        })
+    }
+}
 
 /// An open control file.
 pub(crate) struct Control {
@@ -14,49 +97,6 @@ pub(crate) struct Control {
 }
 
 impl Control {
-    /// Opens for reading and writing.
-    pub(crate) fn open(dir: &Path, name: &str) -> Result<Self, CgroupError> {
-        Self::open_with(dir, name, true)
-    }
-
-    /// Opens for reading.
-    pub(crate) fn open_read(dir: &Path, name: &str) -> Result<Self, CgroupError> {
-        Self::open_with(dir, name, false)
-    }
-
-    /// Opens a file that can only be written.
-    pub(crate) fn write_only(dir: &Path, name: &str) -> Result<Self, CgroupError> {
-        let path = dir.join(name);
-        match File::options().write(true).open(&path) {
-            Ok(file) => Ok(Self { path, file }),
-            Err(source) => Err(CgroupError::Io { path, source }),
-        }
-    }
-
-    /// Opens a file that not every kernel has.
-    pub(crate) fn optional(dir: &Path, name: &str) -> Result<Option<Self>, CgroupError> {
-        for write in [true, false] {
-            match Self::open_with(dir, name, write) {
-                Ok(control) => return Ok(Some(control)),
-                Err(CgroupError::Io { source, .. }) if source.kind() == ErrorKind::NotFound => {
-                    return Ok(None);
-                }
-                Err(CgroupError::Io { source, .. })
-                    if write && source.kind() == ErrorKind::PermissionDenied => {}
-                Err(e) => return Err(e),
-            }
-        }
-        Ok(None)
-    }
-
-    fn open_with(dir: &Path, name: &str, write: bool) -> Result<Self, CgroupError> {
-        let path = dir.join(name);
-        match File::options().read(true).write(write).open(&path) {
-            Ok(file) => Ok(Self { path, file }),
-            Err(source) => Err(CgroupError::Io { path, source }),
-        }
-    }
-
     fn fail(&self, source: io::Error) -> CgroupError {
         CgroupError::Io {
             path: self.path.clone(),

@@ -6,6 +6,11 @@
 //! remembers where the counters stand; [`Group::cpu`] and [`Group::usage`] say
 //! what happened since.
 //!
+//! Two processes share the work. The keeper makes and removes groups
+//! ([`Backend`]); it opens their control files and passes the descriptors on,
+//! and the server, which has no right to the files by name, arms and reads them
+//! ([`Group`], from [`adopt`]).
+//!
 //! [`detect`] picks the backend: [`v2`] when the unified hierarchy carries the
 //! controllers, else [`v1`], which also uses a controller-less unified tree
 //! (a *hybrid* host) for its `cgroup.kill`. `cgroups-rs` finds v1's mounts and
@@ -21,6 +26,7 @@ const SLACK: u64 = 1 << 20;
 const SETTLING: Duration = Duration::from_millis(500);
 
 mod file;
+pub mod none;
 mod place;
 pub mod v1;
 pub mod v2;
@@ -28,6 +34,7 @@ pub mod v2;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use file::Controls;
 pub use place::sweep_stale;
 
 /// What a group must hold a run to.
@@ -64,6 +71,29 @@ pub enum Kind {
     V1,
     /// Controllers on v1, and an empty unified tree beside them.
     Hybrid,
+    /// None that this user may use: accepted only as best effort.
+    None,
+}
+
+impl Kind {
+    /// Its name on the wire.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::V2 => "v2",
+            Self::V1 => "v1",
+            Self::Hybrid => "hybrid",
+            Self::None => "none",
+        }
+    }
+
+    /// The kind of this name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        [Self::V2, Self::V1, Self::Hybrid, Self::None]
+            .into_iter()
+            .find(|kind| kind.name() == name)
+    }
 }
 
 /// A cgroup operation that failed, with the file it failed on.
@@ -101,22 +131,45 @@ pub enum CgroupError {
     },
 }
 
-/// A way to make groups on this host.
-pub trait Backend: Send + Sync {
+/// A group that was just made.
+#[derive(Debug)]
+pub struct Made {
+    /// Files into which the pid of the slot's init is written, once.
+    pub procs_files: Vec<PathBuf>,
+    /// Directories to remove, with everything below, when the slot is over.
+    pub dirs: Vec<PathBuf>,
+    /// Its opened control files.
+    pub controls: Controls,
+}
+
+/// The keeper's side: making groups and taking them away.
+pub trait Backend {
     /// The hierarchy in use.
     fn kind(&self) -> Kind;
     /// Makes the group of one slot. Nothing is in it yet.
-    fn create(&self, slot: &str) -> Result<Box<dyn Group>, CgroupError>;
+    fn create(&self, slot: &str) -> Result<Made, CgroupError>;
+    /// Moves what is in the slot's group into a fresh one, the
+    /// `generation`-th, and removes the old one.
+    fn renew(&self, slot: &str, generation: u64) -> Result<Made, CgroupError>;
+    /// Kills everything in the group, the init too, where the kernel can.
+    fn kill(&self, slot: &str);
+    /// Removes the group; everything in it must be dead.
+    fn remove(&self, slot: &str);
     /// Removes the server's own parent directories once all groups are gone.
-    fn remove(&self);
+    fn finish(&self);
 }
 
-/// The group of one slot.
+/// What a group needs between two runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rest {
+    /// Nothing more: it holds the init alone.
+    Clean,
+    /// Its high-water mark cannot be reset: [`Backend::renew`].
+    Renew,
+}
+
+/// The server's side: limits and counters of one slot.
 pub trait Group: Send {
-    /// Files into which the pid of the slot's init is written, once.
-    fn procs_files(&self) -> Vec<PathBuf>;
-    /// Directories to remove, with everything below, when the slot is over.
-    fn dirs(&self) -> Vec<PathBuf>;
     /// Sets the limits of the next run, reads them back, and notes where the
     /// counters stand.
     fn arm(&mut self, ceilings: Ceilings) -> Result<(), CgroupError>;
@@ -125,20 +178,26 @@ pub trait Group: Send {
     /// Everything since [`Group::arm`].
     fn usage(&self) -> Result<Usage, CgroupError>;
     /// Called between runs, when the group holds nothing but the init.
-    fn rest(&mut self) -> Result<(), CgroupError>;
-    /// Kills everything in the group, the init too, where the kernel can.
-    fn kill(&self);
-    /// Removes the group; everything in it must be dead.
-    fn remove(&mut self);
+    fn rest(&mut self) -> Result<Rest, CgroupError>;
 }
 
-/// Finds out what this host offers and prepares our place in it.
-pub fn detect() -> Result<Box<dyn Backend>, CgroupError> {
+/// Finds out what this host offers and prepares a place in it, called `name`.
+pub fn detect(name: &str) -> Result<Box<dyn Backend>, CgroupError> {
     if cgroups_rs::fs::hierarchies::is_cgroup2_unified_mode() {
-        Ok(Box::new(v2::V2::prepare()?))
+        Ok(Box::new(v2::V2::prepare(name)?))
     } else {
-        Ok(Box::new(v1::V1::prepare()?))
+        Ok(Box::new(v1::V1::prepare(name)?))
     }
+}
+
+/// Takes over the control files that a keeper has opened.
+pub fn adopt(kind: Kind, controls: Controls) -> Result<Box<dyn Group>, CgroupError> {
+    let files = file::Received::new(controls);
+    Ok(match kind {
+        Kind::V2 => Box::new(v2::V2Group::adopt(files)?),
+        Kind::V1 | Kind::Hybrid => Box::new(v1::V1Group::adopt(files)?),
+        Kind::None => Box::new(none::NoGroup),
+    })
 }
 
 #[cfg(test)]
@@ -149,12 +208,11 @@ mod tests {
     /// places processes in groups.
     #[test]
     fn a_group_enforces_counts_and_goes_away() {
-        let backend = detect().unwrap();
-        let mut group = backend
-            .create(&format!("test-{}", std::process::id()))
-            .unwrap();
-        let dirs = group.dirs();
-        assert!(dirs.iter().all(|d| d.is_dir()));
+        let slot = "test";
+        let backend = detect(&format!("assize-{}", std::process::id())).unwrap();
+        let made = backend.create(slot).unwrap();
+        assert!(made.dirs.iter().all(|d| d.is_dir()));
+        let mut group = adopt(backend.kind(), made.controls).unwrap();
         group
             .arm(Ceilings {
                 memory_bytes: 64 << 20,
@@ -169,7 +227,7 @@ mod tests {
             .stdin(std::process::Stdio::piped())
             .spawn()
             .unwrap();
-        for file in group.procs_files() {
+        for file in made.procs_files {
             std::fs::write(file, child.id().to_string()).unwrap();
         }
         drop(child.stdin.take());
@@ -177,8 +235,8 @@ mod tests {
         let usage = group.usage().unwrap();
         assert!(usage.cpu > Duration::from_millis(1), "{usage:?}");
         assert_eq!((usage.oom_kills, usage.forks_refused), (0, 0));
-        group.remove();
-        backend.remove();
-        assert!(dirs.iter().all(|d| !d.exists()));
+        backend.remove(slot);
+        backend.finish();
+        assert!(made.dirs.iter().all(|d| !d.exists()));
     }
 }

@@ -4,27 +4,30 @@
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::CgroupError;
 
 /// Prefix of the directory that holds one server's slots.
 const PREFIX: &str = "assize-";
 
-/// Name of a new backend's directory: `assize-<pid>`, and with a number after
-/// it from the second backend of a process on.
-pub(crate) fn own_name() -> String {
-    static COUNT: AtomicU32 = AtomicU32::new(0);
-    let pid = std::process::id();
-    match COUNT.fetch_add(1, Ordering::Relaxed) {
-        0 => format!("{PREFIX}{pid}"),
-        n => format!("{PREFIX}{pid}.{n}"),
-    }
-}
+/// What an ordinary user, or root in a container, has to ask for.
+const DELEGATION: &str = "this user owns no cgroup: as an ordinary user start with \
+    `systemd-run --user --scope -p Delegate=yes assize …`, as a service set Delegate=yes, \
+    in a container mount /sys/fs/cgroup writable (docker: --cgroupns=private with \
+    -v /sys/fs/cgroup:/sys/fs/cgroup:rw, or --privileged)";
 
 /// Makes a directory; one that is there already is ours from before.
 pub(crate) fn make(path: &Path) -> Result<(), CgroupError> {
     match fs::create_dir(path) {
+        Err(e)
+            if e.kind() == ErrorKind::PermissionDenied
+                || e.kind() == ErrorKind::ReadOnlyFilesystem =>
+        {
+            Err(CgroupError::Unenforceable {
+                limit: "memory_bytes",
+                reason: format!("{} cannot be made: {e}; {DELEGATION}", path.display()),
+            })
+        }
         Err(e) if e.kind() != ErrorKind::AlreadyExists => Err(CgroupError::Io {
             path: path.to_owned(),
             source: e,
@@ -48,7 +51,8 @@ pub(crate) fn remove(path: &Path) {
 
 /// Removes what servers that were killed have left under `parent`. A group
 /// with live processes is killed first: its server is gone, nobody waits.
-pub fn sweep_stale(parent: &Path) {
+/// `own` is the name that is just being taken.
+pub fn sweep_stale(parent: &Path, own: &str) {
     let Ok(entries) = fs::read_dir(parent) else {
         return;
     };
@@ -62,7 +66,8 @@ pub fn sweep_stale(parent: &Path) {
                 .ok()
         });
         let Some(pid) = pid else { continue };
-        if pid != std::process::id() && !Path::new(&format!("/proc/{pid}")).exists() {
+        let ours = name.to_str() == Some(own);
+        if !ours && !Path::new(&format!("/proc/{pid}")).exists() {
             remove_tree(&entry.path());
         }
     }

@@ -9,8 +9,8 @@ use cgroups_rs::fs::Controllers;
 use cgroups_rs::fs::cgroup::get_cgroups_relative_paths;
 use cgroups_rs::fs::hierarchies::V1 as Discovery;
 
-use crate::file::Control;
-use crate::{Backend, Ceilings, CgroupError, Group, Kind, Usage, place};
+use crate::file::{Access, Control, Controls, Received, Wanted, open_all};
+use crate::{Backend, Ceilings, CgroupError, Group, Kind, Made, Rest, Usage, place};
 
 /// v1 hierarchies and our place in each.
 pub struct V1 {
@@ -22,42 +22,39 @@ pub struct V1 {
 }
 
 impl V1 {
-    /// Finds the hierarchies and removes what dead servers left there.
-    pub fn prepare() -> Result<Self, CgroupError> {
+    /// Finds the hierarchies and removes what dead servers left there. `name`
+    /// is the directory of the slots to come.
+    pub fn prepare(name: &str) -> Result<Self, CgroupError> {
         let discovery = Discovery::new();
         let relative = get_cgroups_relative_paths().unwrap_or_default();
         let find = |controller: Controllers, limit: &'static str| {
-            let name = controller.to_string();
+            let carried = controller.to_string();
             let (mount, root) =
                 discovery
                     .get_mount_point(controller)
                     .ok_or(CgroupError::Unenforceable {
                         limit,
-                        reason: format!("no cgroup v1 hierarchy carries the {name} controller"),
+                        reason: format!("no cgroup v1 hierarchy carries the {carried} controller"),
                     })?;
-            let own = relative.get(&name).map_or("/", String::as_str);
+            let own = relative.get(&carried).map_or("/", String::as_str);
             // In a container the mount shows a subtree: our path is below it.
             let root = root.to_string_lossy().into_owned();
             let own = own.strip_prefix(root.trim_end_matches('/')).unwrap_or(own);
             let own = mount.join(own.trim_start_matches('/'));
             let own = if own.is_dir() { own } else { mount };
-            place::sweep_stale(&own);
+            place::sweep_stale(&own, name);
             Ok(own)
         };
-        let unified = Path::new("/sys/fs/cgroup/unified");
-        let unified = unified
-            .join("cgroup.procs")
-            .exists()
-            .then(|| unified.to_owned());
+        let unified = unified_place();
         if let Some(unified) = &unified {
-            place::sweep_stale(unified);
+            place::sweep_stale(unified, name);
         }
         Ok(Self {
             memory: find(Controllers::Mem, "memory_bytes")?,
             pids: find(Controllers::Pids, "processes")?,
             cpuacct: find(Controllers::CpuAcct, "cpu_ms")?,
             unified,
-            own: place::own_name(),
+            own: name.to_owned(),
         })
     }
 
@@ -77,7 +74,7 @@ impl Backend for V1 {
         }
     }
 
-    fn create(&self, slot: &str) -> Result<Box<dyn Group>, CgroupError> {
+    fn create(&self, slot: &str) -> Result<Made, CgroupError> {
         let own = &self.own;
         let mut dirs = Vec::new();
         for root in self.roots() {
@@ -89,9 +86,11 @@ impl Backend for V1 {
             }
         }
         let at = |root: &Path| root.join(own).join(slot);
-        let (memory, pids) = (at(&self.memory), at(&self.pids));
-        let swap = Control::optional(&memory, "memory.memsw.limit_in_bytes")?;
-        if swap.is_none() && swap_in_use() {
+        let mut controls = Controls::new();
+        open_all(&at(&self.memory), &MEMORY, &mut controls)?;
+        open_all(&at(&self.pids), &PIDS, &mut controls)?;
+        open_all(&at(&self.cpuacct), &CPU, &mut controls)?;
+        if !controls.iter().any(|(name, _)| name == SWAP) && swap_in_use() {
             return Err(CgroupError::Unenforceable {
                 limit: "memory_bytes",
                 reason: "the host swaps and its kernel does not account swap; run swapoff -a \
@@ -99,31 +98,76 @@ impl Backend for V1 {
                     .to_owned(),
             });
         }
-        Ok(Box::new(V1Group {
-            limit: Control::open(&memory, "memory.limit_in_bytes")?,
-            swap,
-            usage: Control::open_read(&memory, "memory.usage_in_bytes")?,
-            peak: Control::open(&memory, "memory.max_usage_in_bytes")?,
-            oom: Control::open_read(&memory, "memory.oom_control")?,
-            pids_max: Control::open(&pids, "pids.max")?,
-            pids_events: Control::optional(&pids, "pids.events")?,
-            pids_peak: Control::optional(&pids, "pids.peak")?,
-            cpu: Control::open_read(&at(&self.cpuacct), "cpuacct.usage")?,
-            tcp: Control::optional(&memory, "memory.kmem.tcp.limit_in_bytes")?,
-            empty: Control::write_only(&memory, "memory.force_empty")?,
-            stat: Control::open_read(&memory, "memory.stat")?,
-            unified: self.unified.as_deref().map(at),
+        Ok(Made {
+            procs_files: dirs.iter().map(|d| d.join("cgroup.procs")).collect(),
             dirs,
-            base: None,
-            start: Start::default(),
-        }))
+            controls,
+        })
     }
 
-    fn remove(&self) {
+    /// v1 resets its high-water mark, so no group is ever renewed.
+    fn renew(&self, slot: &str, _generation: u64) -> Result<Made, CgroupError> {
+        self.create(slot)
+    }
+
+    fn kill(&self, slot: &str) {
+        if let Some(unified) = &self.unified {
+            let _ = fs::write(unified.join(&self.own).join(slot).join("cgroup.kill"), "1");
+        }
+    }
+
+    fn remove(&self, slot: &str) {
+        for root in self.roots() {
+            place::remove(&root.join(&self.own).join(slot));
+        }
+    }
+
+    fn finish(&self) {
         for root in self.roots() {
             let _ = fs::remove_dir(root.join(&self.own));
         }
     }
+}
+
+const SWAP: &str = "memory.memsw.limit_in_bytes";
+
+const fn wanted(name: &'static str, access: Access, needed: bool) -> Wanted {
+    Wanted {
+        name,
+        access,
+        needed,
+    }
+}
+
+const MEMORY: [Wanted; 8] = [
+    wanted("memory.limit_in_bytes", Access::Both, true),
+    wanted(SWAP, Access::Both, false),
+    wanted("memory.usage_in_bytes", Access::Read, true),
+    wanted("memory.max_usage_in_bytes", Access::Both, true),
+    wanted("memory.oom_control", Access::Read, true),
+    wanted("memory.kmem.tcp.limit_in_bytes", Access::Both, false),
+    wanted("memory.force_empty", Access::Write, true),
+    wanted("memory.stat", Access::Read, true),
+];
+
+const PIDS: [Wanted; 3] = [
+    wanted("pids.max", Access::Both, true),
+    wanted("pids.events", Access::Read, false),
+    wanted("pids.peak", Access::Read, false),
+];
+
+const CPU: [Wanted; 1] = [wanted("cpuacct.usage", Access::Read, true)];
+
+/// Our place in the empty unified tree of a hybrid host. It limits nothing:
+/// where it is not ours to use, `cgroup.kill` is all that is lost.
+fn unified_place() -> Option<PathBuf> {
+    let mount = Path::new("/sys/fs/cgroup/unified");
+    let text = fs::read_to_string("/proc/self/cgroup").ok()?;
+    let own = text.lines().find_map(|l| l.strip_prefix("0::"))?;
+    let own = mount.join(own.trim_start_matches('/'));
+    let usable = own.join("cgroup.procs").exists()
+        && rustix::fs::access(&own, rustix::fs::Access::WRITE_OK).is_ok();
+    usable.then_some(own)
 }
 
 fn swap_in_use() -> bool {
@@ -141,7 +185,8 @@ struct Start {
     pids_peak: u64,
 }
 
-struct V1Group {
+/// A v1 group as the server uses it.
+pub(crate) struct V1Group {
     limit: Control,
     swap: Option<Control>,
     usage: Control,
@@ -155,8 +200,6 @@ struct V1Group {
     tcp: Option<Control>,
     empty: Control,
     stat: Control,
-    unified: Option<PathBuf>,
-    dirs: Vec<PathBuf>,
     /// What the idle slot itself uses, measured before its first run.
     base: Option<u64>,
     start: Start,
@@ -166,6 +209,25 @@ struct V1Group {
 const TCP_BYTES: u64 = 16 << 20;
 
 impl V1Group {
+    pub(crate) fn adopt(mut files: Received) -> Result<Self, CgroupError> {
+        Ok(Self {
+            limit: files.take("memory.limit_in_bytes")?,
+            swap: files.optional(SWAP),
+            usage: files.take("memory.usage_in_bytes")?,
+            peak: files.take("memory.max_usage_in_bytes")?,
+            oom: files.take("memory.oom_control")?,
+            pids_max: files.take("pids.max")?,
+            pids_events: files.optional("pids.events"),
+            pids_peak: files.optional("pids.peak"),
+            cpu: files.take("cpuacct.usage")?,
+            tcp: files.optional("memory.kmem.tcp.limit_in_bytes"),
+            empty: files.take("memory.force_empty")?,
+            stat: files.take("memory.stat")?,
+            base: None,
+            start: Start::default(),
+        })
+    }
+
     fn refused(&self) -> Result<u64, CgroupError> {
         self.pids_events.as_ref().map_or(Ok(0), |f| f.field("max"))
     }
@@ -191,14 +253,6 @@ impl V1Group {
 }
 
 impl Group for V1Group {
-    fn procs_files(&self) -> Vec<PathBuf> {
-        self.dirs.iter().map(|d| d.join("cgroup.procs")).collect()
-    }
-
-    fn dirs(&self) -> Vec<PathBuf> {
-        self.dirs.clone()
-    }
-
     fn arm(&mut self, ceilings: Ceilings) -> Result<(), CgroupError> {
         self.start.memory = self.usage.number()?;
         // Not what is in use now: page cache of the last run must not raise
@@ -242,7 +296,7 @@ impl Group for V1Group {
     /// The next run's limit counts from the idle slot, so what the last one
     /// held must be gone first: shared memory by itself, a moment later, page
     /// cache because we ask.
-    fn rest(&mut self) -> Result<(), CgroupError> {
+    fn rest(&mut self) -> Result<Rest, CgroupError> {
         let most = self.base.unwrap_or(0) + crate::SLACK;
         let end = Instant::now() + crate::SETTLING;
         while self.usage.number()? > most {
@@ -251,25 +305,13 @@ impl Group for V1Group {
                 // Only cache is left. Pages that others map stay, and are
                 // given up when the next run needs the room.
                 let _ = self.empty.write("0");
-                return Ok(());
+                return Ok(Rest::Clean);
             }
             if Instant::now() > end {
                 return Err(CgroupError::Unsettled(shared));
             }
             std::thread::sleep(Duration::from_millis(1));
         }
-        Ok(())
-    }
-
-    fn kill(&self) {
-        if let Some(unified) = &self.unified {
-            let _ = fs::write(unified.join("cgroup.kill"), "1");
-        }
-    }
-
-    fn remove(&mut self) {
-        for dir in &self.dirs {
-            place::remove(dir);
-        }
+        Ok(Rest::Clean)
     }
 }

@@ -4,8 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use crate::file::Control;
-use crate::{Backend, Ceilings, CgroupError, Group, Kind, Usage, place};
+use crate::file::{Access, Control, Controls, Received, Wanted, open_all};
+use crate::{Backend, Ceilings, CgroupError, Group, Kind, Made, Rest, Usage, place};
 
 const MOUNT: &str = "/sys/fs/cgroup";
 const CONTROLLERS: [(&str, &str); 3] = [
@@ -23,8 +23,9 @@ pub struct V2 {
 impl V2 {
     /// Finds our group, moves this process into a leaf of it (a group with
     /// controllers for children may hold no process itself) and enables the
-    /// controllers. Under systemd this needs `Delegate=yes`.
-    pub fn prepare() -> Result<Self, CgroupError> {
+    /// controllers. Under systemd this needs `Delegate=yes`. `name` is the
+    /// directory of the slots to come.
+    pub fn prepare(name: &str) -> Result<Self, CgroupError> {
         let path = Path::new("/proc/self/cgroup");
         let text = fs::read_to_string(path).map_err(|source| CgroupError::Io {
             path: path.to_owned(),
@@ -42,14 +43,14 @@ impl V2 {
         if !own.is_dir() {
             own = PathBuf::from(MOUNT);
         }
-        place::sweep_stale(&own);
+        place::sweep_stale(&own, name);
         if own != Path::new(MOUNT) {
             vacate(&own)?;
         }
         enable(&own)?;
         Ok(Self {
             own,
-            name: place::own_name(),
+            name: name.to_owned(),
         })
     }
 }
@@ -77,8 +78,12 @@ fn vacate(own: &Path) -> Result<(), CgroupError> {
 
 /// Enables our controllers for the children of `dir`.
 fn enable(dir: &Path) -> Result<(), CgroupError> {
-    let offered = Control::open_read(dir, "cgroup.controllers")?.text()?;
-    let control = Control::open(dir, "cgroup.subtree_control")?;
+    let io = |path: PathBuf| move |source| CgroupError::Io { path, source };
+    let (offers, control) = (
+        dir.join("cgroup.controllers"),
+        dir.join("cgroup.subtree_control"),
+    );
+    let offered = fs::read_to_string(&offers).map_err(io(offers))?;
     for (name, limit) in CONTROLLERS {
         if !offered.split_whitespace().any(|c| c == name) {
             return Err(CgroupError::Unenforceable {
@@ -89,7 +94,7 @@ fn enable(dir: &Path) -> Result<(), CgroupError> {
                 ),
             });
         }
-        control.write(&format!("+{name}"))?;
+        fs::write(&control, format!("+{name}")).map_err(io(control.clone()))?;
     }
     Ok(())
 }
@@ -99,43 +104,86 @@ impl Backend for V2 {
         Kind::V2
     }
 
-    fn create(&self, slot: &str) -> Result<Box<dyn Group>, CgroupError> {
+    fn create(&self, slot: &str) -> Result<Made, CgroupError> {
         let parent = self.own.join(&self.name);
         place::make(&parent)?;
         enable(&parent)?;
         let base = parent.join(slot);
         place::make(&base)?;
         enable(&base)?;
-        Ok(Box::new(V2Group {
-            leaf: Leaf::make(&base, 0)?,
-            base,
-            idle: None,
-        }))
+        self.leaf(slot, 0)
     }
 
-    fn remove(&self) {
+    fn renew(&self, slot: &str, generation: u64) -> Result<Made, CgroupError> {
+        let made = self.leaf(slot, generation)?;
+        let base = self.own.join(&self.name).join(slot);
+        let old = base.join(leaf_name(generation.saturating_sub(1)));
+        let procs = old.join("cgroup.procs");
+        let target = base.join(leaf_name(generation)).join("cgroup.procs");
+        let io = |path: PathBuf| move |source| CgroupError::Io { path, source };
+        for pid in fs::read_to_string(&procs).map_err(io(procs))?.lines() {
+            fs::write(&target, pid).map_err(io(target.clone()))?;
+        }
+        place::remove(&old);
+        Ok(made)
+    }
+
+    fn kill(&self, slot: &str) {
+        let base = self.own.join(&self.name).join(slot);
+        let _ = fs::write(base.join("cgroup.kill"), "1");
+    }
+
+    fn remove(&self, slot: &str) {
+        place::remove_tree(&self.own.join(&self.name).join(slot));
+    }
+
+    fn finish(&self) {
         let _ = fs::remove_dir(self.own.join(&self.name));
     }
 }
 
-/// The group that a slot's init and its current run are in.
-struct Leaf {
-    number: u64,
-    dir: PathBuf,
-    max: Control,
-    swap: Option<Control>,
-    current: Control,
-    peak: Option<Control>,
-    events: Control,
-    pids_max: Control,
-    pids_events: Control,
-    pids_peak: Option<Control>,
-    cpu: Control,
-    stat: Control,
-    /// Since Linux 5.19.
-    reclaim: Option<Control>,
-    start: Start,
+impl V2 {
+    fn leaf(&self, slot: &str, generation: u64) -> Result<Made, CgroupError> {
+        let base = self.own.join(&self.name).join(slot);
+        let dir = base.join(leaf_name(generation));
+        place::make(&dir)?;
+        let mut controls = Controls::new();
+        open_all(&dir, &FILES, &mut controls)?;
+        Ok(Made {
+            procs_files: vec![dir.join("cgroup.procs")],
+            dirs: vec![base],
+            controls,
+        })
+    }
 }
+
+fn leaf_name(generation: u64) -> String {
+    format!("run-{generation}")
+}
+
+const fn wanted(name: &'static str, access: Access, needed: bool) -> Wanted {
+    Wanted {
+        name,
+        access,
+        needed,
+    }
+}
+
+const FILES: [Wanted; 11] = [
+    wanted("memory.max", Access::Both, true),
+    // Absent when the kernel has no swap at all.
+    wanted("memory.swap.max", Access::Both, false),
+    wanted("memory.current", Access::Read, true),
+    wanted("memory.peak", Access::Both, false),
+    wanted("memory.events", Access::Read, true),
+    wanted("pids.max", Access::Both, true),
+    wanted("pids.events", Access::Read, true),
+    wanted("pids.peak", Access::Read, false),
+    wanted("cpu.stat", Access::Read, true),
+    wanted("memory.stat", Access::Read, true),
+    // Since Linux 5.19.
+    wanted("memory.reclaim", Access::Write, false),
+];
 
 /// Where the counters stood when the run was armed.
 #[derive(Default)]
@@ -147,26 +195,41 @@ struct Start {
     pids_peak: u64,
 }
 
-impl Leaf {
-    fn make(base: &Path, number: u64) -> Result<Self, CgroupError> {
-        let dir = base.join(format!("run-{number}"));
-        place::make(&dir)?;
+/// The group that a slot's init and its current run are in, as the server uses
+/// it.
+pub(crate) struct V2Group {
+    max: Control,
+    swap: Option<Control>,
+    current: Control,
+    peak: Option<Control>,
+    events: Control,
+    pids_max: Control,
+    pids_events: Control,
+    pids_peak: Option<Control>,
+    cpu: Control,
+    stat: Control,
+    reclaim: Option<Control>,
+    start: Start,
+    /// What the idle slot itself uses, measured before its first run.
+    idle: Option<u64>,
+}
+
+impl V2Group {
+    pub(crate) fn adopt(mut files: Received) -> Result<Self, CgroupError> {
         Ok(Self {
-            number,
-            max: Control::open(&dir, "memory.max")?,
-            // Absent when the kernel has no swap at all.
-            swap: Control::optional(&dir, "memory.swap.max")?,
-            current: Control::open_read(&dir, "memory.current")?,
-            peak: Control::optional(&dir, "memory.peak")?,
-            events: Control::open_read(&dir, "memory.events")?,
-            pids_max: Control::open(&dir, "pids.max")?,
-            pids_events: Control::open_read(&dir, "pids.events")?,
-            pids_peak: Control::optional(&dir, "pids.peak")?,
-            cpu: Control::open_read(&dir, "cpu.stat")?,
-            stat: Control::open_read(&dir, "memory.stat")?,
-            reclaim: Control::write_only(&dir, "memory.reclaim").ok(),
+            max: files.take("memory.max")?,
+            swap: files.optional("memory.swap.max"),
+            current: files.take("memory.current")?,
+            peak: files.optional("memory.peak"),
+            events: files.take("memory.events")?,
+            pids_max: files.take("pids.max")?,
+            pids_events: files.take("pids.events")?,
+            pids_peak: files.optional("pids.peak"),
+            cpu: files.take("cpu.stat")?,
+            stat: files.take("memory.stat")?,
+            reclaim: files.optional("memory.reclaim"),
             start: Start::default(),
-            dir,
+            idle: None,
         })
     }
 
@@ -183,28 +246,13 @@ impl Leaf {
     }
 }
 
-struct V2Group {
-    base: PathBuf,
-    leaf: Leaf,
-    /// What the idle slot itself uses, measured before its first run.
-    idle: Option<u64>,
-}
-
 impl Group for V2Group {
-    fn procs_files(&self) -> Vec<PathBuf> {
-        vec![self.leaf.dir.join("cgroup.procs")]
-    }
-
-    fn dirs(&self) -> Vec<PathBuf> {
-        vec![self.base.clone()]
-    }
-
     fn arm(&mut self, ceilings: Ceilings) -> Result<(), CgroupError> {
-        let leaf = &mut self.leaf;
+        let leaf = self;
         leaf.start.memory = leaf.current.number()?;
         // Not what is in use now: page cache of the last run must not raise
         // the limit of this one.
-        let idle = *self.idle.get_or_insert(leaf.start.memory);
+        let idle = *leaf.idle.get_or_insert(leaf.start.memory);
         leaf.max
             .set((idle + ceilings.memory_bytes).next_multiple_of(4096))?;
         if let Some(swap) = &leaf.swap {
@@ -220,14 +268,14 @@ impl Group for V2Group {
     }
 
     fn cpu(&self) -> Result<Duration, CgroupError> {
-        let used = self.leaf.cpu.field("usage_usec")?;
+        let used = self.cpu.field("usage_usec")?;
         Ok(Duration::from_micros(
-            used.saturating_sub(self.leaf.start.cpu_us),
+            used.saturating_sub(self.start.cpu_us),
         ))
     }
 
     fn usage(&self) -> Result<Usage, CgroupError> {
-        let leaf = &self.leaf;
+        let leaf = self;
         let pids_peak = leaf.most_pids()?;
         // Linux 5.19 brought memory.peak; before it the last level is all
         // there is, and a lower bound.
@@ -249,14 +297,14 @@ impl Group for V2Group {
 
     /// Where `memory.peak` cannot be reset, the init moves to a fresh leaf
     /// between runs, off every run's path.
-    fn rest(&mut self) -> Result<(), CgroupError> {
+    fn rest(&mut self) -> Result<Rest, CgroupError> {
         // Shared memory of the last run goes by itself, a moment later; the
         // next run's limit counts from the idle slot, so wait for it.
         let most = self.idle.unwrap_or(0) + crate::SLACK;
         let end = Instant::now() + crate::SETTLING;
         let over = loop {
-            let now = self.leaf.current.number()?;
-            if now <= most || self.leaf.stat.field("shmem")? <= crate::SLACK {
+            let now = self.current.number()?;
+            if now <= most || self.stat.field("shmem")? <= crate::SLACK {
                 break now.saturating_sub(most);
             }
             if Instant::now() > end {
@@ -264,37 +312,14 @@ impl Group for V2Group {
             }
             std::thread::sleep(Duration::from_millis(1));
         };
-        if self.leaf.peak_resets() {
-            if let (true, Some(reclaim)) = (over > 0, &self.leaf.reclaim) {
-                // Gives back the page cache that the last run left charged
-                // here. Busy pages stay, and then the kernel says EAGAIN.
-                let _ = reclaim.write(&over.to_string());
-            }
-            return Ok(());
+        if !self.peak_resets() {
+            return Ok(Rest::Renew);
         }
-        let fresh = Leaf::make(&self.base, self.leaf.number + 1)?;
-        let procs = self.leaf.dir.join("cgroup.procs");
-        let target = fresh.dir.join("cgroup.procs");
-        let io = |path: PathBuf| move |source| CgroupError::Io { path, source };
-        for pid in fs::read_to_string(&procs)
-            .map_err(io(procs.clone()))?
-            .lines()
-        {
-            fs::write(&target, pid).map_err(io(target.clone()))?;
+        if let (true, Some(reclaim)) = (over > 0, &self.reclaim) {
+            // Gives back the page cache that the last run left charged here.
+            // Busy pages stay, and then the kernel says EAGAIN.
+            let _ = reclaim.write(&over.to_string());
         }
-        let old = std::mem::replace(&mut self.leaf, fresh);
-        // The init's own memory stays charged to the first group.
-        self.idle = None;
-        place::remove(&old.dir);
-        Ok(())
-    }
-
-    fn kill(&self) {
-        let _ = fs::write(self.leaf.dir.join("cgroup.kill"), "1");
-    }
-
-    fn remove(&mut self) {
-        place::remove(&self.leaf.dir);
-        place::remove(&self.base);
+        Ok(Rest::Clean)
     }
 }

@@ -3,7 +3,7 @@
 
 use std::os::fd::OwnedFd;
 
-use assize_wire::cell::{CellSpec, Layer, SetupFailure, Step};
+use assize_wire::cell::{CellSpec, Ids, Layer, SetupFailure, Step};
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::signal::Signal;
 use nix::unistd::{Gid, Uid, setgroups, sethostname, setresgid, setresuid};
@@ -23,6 +23,8 @@ pub(crate) struct Cell {
     pub(crate) proc: OwnedFd,
     /// Landlock ABI of this kernel.
     pub(crate) landlock_abi: u8,
+    /// Whether init and program are two uids, see [`Ids`].
+    pub(crate) two_ids: bool,
 }
 
 impl Cell {
@@ -38,8 +40,20 @@ pub(crate) fn build(spec: &CellSpec) -> Result<Cell, SetupFailure> {
     // The cgroup namespace comes now that the process is in its cgroup, so
     // that the path above it stays unknown inside.
     unshare(CloneFlags::CLONE_NEWCGROUP).at(Step::Namespaces)?;
-    become_root_of_the_cell()?;
-    let root = mounts::build_root(spec)?;
+    mounts::make_private()?;
+    // Still with the host uid of the keeper: a tree may lie below a directory
+    // that is nobody else's to enter.
+    let trees = mounts::open_binds(spec)?;
+    let two_ids = match spec.ids {
+        Ids::Pair { .. } => true,
+        Ids::Own => false,
+    };
+    if two_ids {
+        become_root_of_the_cell()?;
+    }
+    guard_the_init()?;
+    let root = mounts::build_root(spec, &trees)?;
+    drop(trees);
     // After the mounts: a detached mount counts as a namespace while it lasts.
     if !spec.without.contains(&Layer::NestedNamespaces) {
         confine::forbid_nested_namespaces()?;
@@ -65,6 +79,7 @@ pub(crate) fn build(spec: &CellSpec) -> Result<Cell, SetupFailure> {
         without: spec.without.clone(),
         proc: root.proc,
         landlock_abi: confine::landlock_abi(),
+        two_ids,
     })
 }
 
@@ -72,7 +87,10 @@ fn become_root_of_the_cell() -> Result<(), SetupFailure> {
     let (uid, gid) = (Uid::from_raw(0), Gid::from_raw(0));
     setresgid(gid, gid, gid).at(Step::Ids)?;
     setgroups(&[]).at(Step::Ids)?;
-    setresuid(uid, uid, uid).at(Step::Ids)?;
+    setresuid(uid, uid, uid).at(Step::Ids)
+}
+
+fn guard_the_init() -> Result<(), SetupFailure> {
     // Changing ids clears the parent-death signal, so it is set only here.
     nix::sys::prctl::set_pdeathsig(Signal::SIGKILL).at(Step::Ids)?;
     // Nothing in the cell may trace or read the init, whatever its uid.

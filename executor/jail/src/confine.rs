@@ -63,6 +63,18 @@ pub(crate) fn drop_capabilities() -> Result<(), SetupFailure> {
     set_capabilities(None, sets).at(Step::Capabilities)
 }
 
+/// What a warden needs to its end: removing the server's directory from the
+/// root of a cgroup hierarchy, which is not writable even for its owner.
+pub(crate) fn keep_only_removal() -> rustix::io::Result<()> {
+    let held = rustix::thread::capabilities(None)?.permitted & CapabilitySet::DAC_OVERRIDE;
+    let sets = CapabilitySets {
+        effective: held,
+        permitted: held,
+        inheritable: CapabilitySet::empty(),
+    };
+    set_capabilities(None, sets)
+}
+
 /// A limit of 0 stops core files but not a core_pattern that pipes to a
 /// handler of the host's; 1 is the kernel's word for "no dump of any kind"
 /// (fs/coredump.c). The filter keeps programs from changing it again.

@@ -29,15 +29,16 @@ pub(crate) struct Root {
     pub(crate) proc: OwnedFd,
 }
 
-/// Puts the root together under [`STAGE`].
-pub(crate) fn build_root(spec: &CellSpec) -> Result<Root, SetupFailure> {
+/// What we mount must never propagate to the host, nor the host's later mounts
+/// into the cell.
+pub(crate) fn make_private() -> Result<(), SetupFailure> {
     let none = None::<&str>;
-    // What we mount must never propagate to the host, nor the host's later
-    // mounts into the cell.
-    mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none).at(Step::Mounts)?;
-    // Every tree is opened before the stage is covered: a source may lie
-    // under the stage's own path.
-    let trees = open_binds(spec)?;
+    mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none).at(Step::Mounts)
+}
+
+/// Puts the root together under [`STAGE`]. The trees were opened before, as
+/// a source may lie under the stage's own path, which is about to be covered.
+pub(crate) fn build_root(spec: &CellSpec, trees: &[OwnedFd]) -> Result<Root, SetupFailure> {
     let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
     mount(
         Some("cell"),
@@ -47,7 +48,7 @@ pub(crate) fn build_root(spec: &CellSpec) -> Result<Root, SetupFailure> {
         Some("mode=755,size=1m,nr_inodes=512"),
     )
     .at(Step::Mounts)?;
-    for (index, (bind, tree)) in spec.binds.iter().zip(&trees).enumerate() {
+    for (index, (bind, tree)) in spec.binds.iter().zip(trees).enumerate() {
         attach(tree, &bind.target, bind.device).at_item(Step::Mounts, index)?;
     }
     for (index, (path, target)) in spec.symlinks.iter().enumerate() {
@@ -81,7 +82,7 @@ pub(crate) fn build_root(spec: &CellSpec) -> Result<Root, SetupFailure> {
 
 /// Opens each bind's source as a detached tree and takes its rights away
 /// before it is visible anywhere.
-fn open_binds(spec: &CellSpec) -> Result<Vec<OwnedFd>, SetupFailure> {
+pub(crate) fn open_binds(spec: &CellSpec) -> Result<Vec<OwnedFd>, SetupFailure> {
     let read_only = !spec.without.contains(&Layer::ReadOnly);
     let mut trees = Vec::with_capacity(spec.binds.len());
     for (index, bind) in spec.binds.iter().enumerate() {

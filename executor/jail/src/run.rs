@@ -101,7 +101,9 @@ fn become_program(
         set_rlimits(plan)?;
     }
     if cell.has(Layer::ProgramUid) {
-        drop_ids()?;
+        if cell.two_ids {
+            drop_ids()?;
+        }
         confine::drop_capabilities()?;
     }
     confine::no_new_privs()?;

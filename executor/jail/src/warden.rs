@@ -6,22 +6,23 @@ use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::process::Command;
 
 use assize_sys::process::{CELL_NAMESPACES, Side, exit_now, fork};
-use assize_wire::cell::{CellReply, CellSpec, SetupFailure, Step};
+use assize_wire::cell::{CellReply, CellSpec, Ids, SetupFailure, Step};
 use assize_wire::frame::{self, FrameError};
 use nix::sys::wait::waitpid;
 use nix::unistd::{Pid, setsid};
 
 use crate::step::At;
-use crate::{cell, init};
+use crate::{cell, confine, init};
 
 /// Runs the warden to its end.
 pub(crate) fn run() -> Result<(), FrameError> {
     // A new session: no controlling terminal, and a Ctrl-C meant for the
     // server does not reach cells that are finishing accepted work.
     let _ = setsid();
-    let server = nix::unistd::getppid();
+    let keeper = nix::unistd::getppid();
     let socket = take_stdin()?;
     let (spec, _) = match frame::recv::<CellSpec>(&socket) {
         Ok(received) => received,
@@ -32,16 +33,17 @@ pub(crate) fn run() -> Result<(), FrameError> {
         Ok(init) => {
             // From here the init alone holds the leash.
             drop(socket);
+            // An ordinary user's warden has nothing to lose.
+            let _ = confine::keep_only_removal();
             let _ = waitpid(init, None);
         }
         Err(failed) => {
             let _ = frame::send(&socket, &CellReply::Failed(failed), &[]);
         }
     }
-    // A living server still reads what its group counted, and removes it. When
-    // it was killed, each warden takes its own group along, and whichever
-    // comes last the server's directory.
-    if nix::unistd::getppid() != server || is_exiting(server) {
+    // A living keeper removes the group. When it was killed, each warden takes
+    // its own group along, and whichever comes last the server's directory.
+    if nix::unistd::getppid() != keeper || is_exiting(keeper) {
         for dir in spec.cgroup_dirs.iter().map(Path::new) {
             remove_cgroup(dir);
             if let Some(parent) = dir.parent() {
@@ -52,9 +54,9 @@ pub(crate) fn run() -> Result<(), FrameError> {
     Ok(())
 }
 
-/// Whether a process is on its way out. It closes its sockets, which ends our
-/// init, before it stops being our parent; the kernel marks it earlier than
-/// both.
+/// Whether a process is on its way out. The server's end, which ends our init,
+/// may be the end of the keeper too, and a process closes its sockets before it
+/// stops being our parent; the kernel marks it earlier than both.
 fn is_exiting(process: Pid) -> bool {
     const PF_EXITING: u32 = 4;
     let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
@@ -65,7 +67,7 @@ fn is_exiting(process: Pid) -> bool {
     flags.is_none_or(|flags| flags & PF_EXITING != 0)
 }
 
-/// The socket arrives as descriptor 0, so that the server can start us with
+/// The socket arrives as descriptor 0, so that the keeper can start us with
 /// posix_spawn semantics and no code of its own between fork and exec.
 fn take_stdin() -> io::Result<UnixStream> {
     let stdin = io::stdin();
@@ -123,13 +125,55 @@ fn place_in_cgroups(spec: &CellSpec, pid: i32) -> Result<(), SetupFailure> {
     Ok(())
 }
 
-/// uid 0 and 1000 inside are two host uids that own nothing outside.
+/// Maps the cell's ids to the host's.
 fn map_ids(spec: &CellSpec, pid: i32) -> Result<(), SetupFailure> {
-    let map = format!("0 {} 1\n1000 {} 1\n", spec.ids.init, spec.ids.program);
-    for (index, file) in ["uid_map", "gid_map"].into_iter().enumerate() {
-        fs::write(format!("/proc/{pid}/{file}"), &map).at_item(Step::Ids, index)?;
+    let proc = |name: &str| format!("/proc/{pid}/{name}");
+    match spec.ids {
+        Ids::Pair {
+            init,
+            program,
+            subordinate: false,
+        } => {
+            let map = format!("0 {init} 1\n1000 {program} 1\n");
+            fs::write(proc("uid_map"), &map).at_item(Step::Ids, 0)?;
+            fs::write(proc("gid_map"), &map).at_item(Step::Ids, 1)
+        }
+        Ids::Pair { init, program, .. } => {
+            by_helper("newuidmap", pid, init, program).at_item(Step::Ids, 2)?;
+            by_helper("newgidmap", pid, init, program).at_item(Step::Ids, 3)
+        }
+        Ids::Own => {
+            let (uid, gid) = (nix::unistd::geteuid(), nix::unistd::getegid());
+            fs::write(proc("uid_map"), format!("1000 {uid} 1\n")).at_item(Step::Ids, 4)?;
+            // The kernel's condition for a map of one's own gid: otherwise a
+            // user could drop a group that denies them something (CVE-2014-8989).
+            fs::write(proc("setgroups"), "deny").at_item(Step::Ids, 5)?;
+            fs::write(proc("gid_map"), format!("1000 {gid} 1\n")).at_item(Step::Ids, 6)
+        }
     }
-    Ok(())
+}
+
+/// An ordinary user's subordinate ids are mapped by a set-uid program of the
+/// host, which looks into subuid(5).
+fn by_helper(name: &str, pid: i32, init: u32, program: u32) -> io::Result<()> {
+    let words = [
+        pid.to_string(),
+        "0".into(),
+        init.to_string(),
+        "1".into(),
+        "1000".into(),
+        program.to_string(),
+        "1".into(),
+    ];
+    let status = Command::new(name)
+        .env("PATH", "/usr/bin:/bin:/usr/local/bin")
+        .args(words)
+        .status()?;
+    if status.success() {
+        Ok(())
+    } else {
+        Err(io::Error::from_raw_os_error(nix::libc::EPERM))
+    }
 }
 
 /// Removes a cgroup and those below it. A cgroup can go once its last process

@@ -28,14 +28,58 @@ pub struct CellSpec {
     pub without: Vec<Layer>,
 }
 
-/// Host user and group ids of one slot. Never 0, and init ≠ program, so a
-/// program can neither signal, trace nor `prlimit` its own init.
+/// Host user and group ids of one slot, and how they are mapped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Ids {
-    /// Host uid and gid that the cell's init (uid 0 inside) runs as.
-    pub init: u32,
-    /// Host uid and gid that programs (uid 1000 inside) run as.
-    pub program: u32,
+pub enum Ids {
+    /// Two ids that own nothing on the host, so that a program can neither
+    /// signal, trace nor `prlimit` its own init.
+    Pair {
+        /// Host uid and gid that the cell's init (uid 0 inside) runs as.
+        init: u32,
+        /// Host uid and gid that programs (uid 1000 inside) run as.
+        program: u32,
+        /// Whether `newuidmap` and `newgidmap` write the maps, because the
+        /// keeper itself is an ordinary user.
+        subordinate: bool,
+    },
+    /// The keeper's own id, seen as 1000 inside by init and program alike:
+    /// all that an ordinary user without subordinate ids has. The init is
+    /// then guarded by what it is (pid 1 of its namespace, not dumpable) and
+    /// by seccomp, no longer by its uid as well.
+    Own,
+}
+
+/// Where the ids of a server's slots come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum IdSource {
+    /// Two per slot from `first` up.
+    Pairs {
+        /// The first host id.
+        first: u32,
+        /// Whether they are subordinate ids of an ordinary user (subuid(5)).
+        subordinate: bool,
+    },
+    /// The keeper's own.
+    Own,
+}
+
+impl IdSource {
+    /// The ids of one slot.
+    #[must_use]
+    pub fn of_slot(self, slot: u32) -> Ids {
+        match self {
+            Self::Pairs { first, subordinate } => {
+                let init = first.saturating_add(slot.saturating_mul(2));
+                let program = init.saturating_add(1);
+                Ids::Pair {
+                    init,
+                    program,
+                    subordinate,
+                }
+            }
+            Self::Own => Ids::Own,
+        }
+    }
 }
 
 /// One read-only bind mount.

@@ -1,9 +1,12 @@
 //! What crosses a process boundary inside one host, and nothing else.
 //!
-//! Three conversations use these types, each over a `SOCK_STREAM` Unix socket
+//! Four conversations use these types, each over a `SOCK_STREAM` Unix socket
 //! that was handed over at birth and is reachable by nobody else:
 //!
-//! * executor → jail: one [`cell::CellSpec`], then one [`plan::Plan`] per run;
+//! * server ↔ keeper: one [`keeper::KeeperSpec`], then [`keeper::SlotOrder`]s
+//!   and [`keeper::SlotReply`]s, one socket per slot;
+//! * keeper → jail: one [`cell::CellSpec`]; then, from the executor on the same
+//!   socket, one [`plan::Plan`] per run;
 //! * jail → executor: one [`cell::CellReply`], then [`plan::JailEvent`]s;
 //! * executor ↔ WASI worker: [`worker::WorkerRequest`] and
 //!   [`worker::WorkerReply`], many in flight, matched by id.
@@ -14,5 +17,6 @@
 
 pub mod cell;
 pub mod frame;
+pub mod keeper;
 pub mod plan;
 pub mod worker;
