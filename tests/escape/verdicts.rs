@@ -25,8 +25,26 @@ fn page_tables_of_memory_that_is_not_there_count() {
     // and 64 MiB of tables.
     let outcome = under(32, &["tables", "64"]);
     assert_eq!(outcome.end, End::Limit(Limit::Memory), "{}", show(&outcome));
-    let outcome = under(32, &["tables", "16"]);
-    assert_eq!(outcome.end, End::Exited(0), "{}", show(&outcome));
+}
+
+/// The kernel frees page tables a moment after the process that had them.
+#[test]
+fn page_tables_of_one_run_are_not_on_the_next_ones_account() {
+    alone!({
+        let executor = executor(1, &[]);
+        let tables = |mib: &str| {
+            let plan = limited(hostile("memory", &["tables", mib]), |l| {
+                l.memory_bytes = 32 * MIB;
+            });
+            run(&executor, plan)
+        };
+        for round in 0..20 {
+            let over = tables("64");
+            assert_eq!(over.end, End::Limit(Limit::Memory), "{}", show(&over));
+            let within = tables("16");
+            assert_eq!(within.end, End::Exited(0), "{round}: {}", show(&within));
+        }
+    });
 }
 
 #[test]
