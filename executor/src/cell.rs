@@ -41,6 +41,7 @@ pub(crate) struct Blueprint {
     symlinks: Vec<(String, String)>,
     files: Vec<RootFile>,
     filters: Vec<Vec<u8>>,
+    allow_list: Vec<u8>,
     without: Vec<Layer>,
     ids: IdSource,
 }
@@ -82,13 +83,16 @@ impl Blueprint {
             ("/dev/stdout", "/proc/self/fd/1"),
             ("/dev/stderr", "/proc/self/fd/2"),
         ];
-        let cell = seccomp::cell().map_err(|e| Fault::Host(format!("{e}: {}", chain(&e))))?;
+        let unsound = |e| Fault::Host(format!("{e}: {}", chain(&e)));
+        let allow_list = seccomp::cell().map_err(unsound)?;
+        let quiet = seccomp::quiet().map_err(unsound)?;
         symlinks.extend(links.map(|(a, b)| (a.to_owned(), b.to_owned())));
         Ok(Self {
             binds,
             symlinks,
             files: root_files(&config.guest_files),
-            filters: vec![seccomp::no_x32(), cell],
+            filters: vec![seccomp::no_x32(), quiet],
+            allow_list,
             without: config.without.clone(),
             ids: identity::source(),
         })
@@ -105,6 +109,7 @@ impl Blueprint {
             symlinks: self.symlinks.clone(),
             files: self.files.clone(),
             filters: self.filters.clone(),
+            allow_list: self.allow_list.clone(),
             without: self.without.clone(),
             best_effort: config.best_effort,
         }
@@ -112,7 +117,12 @@ impl Blueprint {
 
     /// Whether programs run as another host id than their init.
     pub(crate) fn own_uid(&self) -> bool {
-        self.has(Layer::ProgramUid) && matches!(self.ids, IdSource::Pairs { .. })
+        self.has(Layer::ProgramUid) && self.two_ids()
+    }
+
+    /// Whether cells have host ids of their own.
+    pub(crate) fn two_ids(&self) -> bool {
+        matches!(self.ids, IdSource::Pairs { .. })
     }
 
     /// Whether this protection is in force.

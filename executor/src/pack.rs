@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::Arc;
 
@@ -40,6 +40,14 @@ impl Sealed {
             file: Arc::new(file),
             len,
         })
+    }
+
+    /// The same bytes in memory that no other run will see.
+    pub(crate) fn copy(&self) -> io::Result<OwnedFd> {
+        let len = usize::try_from(self.len).map_err(io::Error::other)?;
+        let mut data = Vec::with_capacity(len);
+        File::from(self.open()?).read_to_end(&mut data)?;
+        Self::new(&[&data])?.open()
     }
 
     /// A fresh read-only descriptor at offset 0: descriptors that share an
@@ -186,7 +194,6 @@ mod tests {
 
     #[test]
     fn sealed_memory_cannot_be_written_and_offsets_are_not_shared() {
-        use std::io::Read;
         let sealed = Sealed::new(&[b"hello ", b"world"]).unwrap();
         for _ in 0..2 {
             let mut text = String::new();

@@ -45,6 +45,8 @@ struct Live {
     group: Box<dyn Group>,
     enforced: Arc<[String]>,
     runs: u32,
+    /// Whether programs have this process's own uid.
+    one_id: bool,
     /// The last run's `Idle` has not been read yet.
     busy: bool,
 }
@@ -73,6 +75,7 @@ impl Slot {
                 group,
                 enforced,
                 runs: 0,
+                one_id: !self.facts.blueprint.two_ids(),
                 busy: false,
             });
         }
@@ -142,10 +145,17 @@ impl Live {
         if let Some(pack) = &plan.files {
             fds.push(pack.sealed.open().map_err(host)?);
         }
-        fds.push(match &plan.stdin {
-            Some(sealed) => sealed.open().map_err(host)?,
-            None => empty()?.open().map_err(host)?,
-        });
+        let input = match &plan.stdin {
+            Some(sealed) => sealed,
+            None => empty()?,
+        };
+        // Memory belongs to the uid that made it. A program of that same uid
+        // could leave times and attributes on it for the next run to read.
+        let input = match self.one_id {
+            true => input.copy(),
+            false => input.open(),
+        };
+        fds.push(input.map_err(host)?);
         fds.extend([out, err]);
         let mut extra_fds = Vec::new();
         let order = wire_plan(&plan);
@@ -215,6 +225,7 @@ impl Live {
                         end,
                         collected: Vec::new(),
                         leftovers: 0,
+                        refused: Vec::new(),
                     },
                     Vec::new(),
                 )
@@ -233,6 +244,11 @@ impl Live {
                 count,
             });
         }
+        violations.extend(report.refused.iter().map(|&(number, count)| Violation {
+            kind: "syscall",
+            name: call_name(number),
+            count,
+        }));
         let over_output = stdout.total > limits.stdout_bytes;
         let limit = if used.oom_kills > 0 {
             Some(Limit::Memory)
@@ -299,6 +315,14 @@ fn end(
         (wire::End::Exited(status), None) => End::Exited(status),
         (wire::End::Signaled(signal), None) => End::Signaled(signal),
     })
+}
+
+/// What a system call is called here; its number when nobody knows.
+fn call_name(number: u32) -> String {
+    usize::try_from(number)
+        .ok()
+        .and_then(syscalls::Sysno::new)
+        .map_or_else(|| number.to_string(), |known| known.name().to_owned())
 }
 
 /// Whose doing it is that a run did not start.
@@ -434,6 +458,9 @@ fn enforced(facts: &Facts, jail: &Jail) -> Arc<[String]> {
     );
     if facts.cgroups != Kind::None {
         names.extend(["cgroup.memory", "cgroup.pids", "cgroup.cpu"]);
+    }
+    if jail.traits.counting {
+        names.push("seccomp.counted");
     }
     if blueprint.own_uid() {
         names.push("program_uid");

@@ -23,6 +23,8 @@ pub(crate) struct Jail {
 pub(crate) struct Traits {
     /// Landlock ABI in force inside.
     pub(crate) landlock_abi: u8,
+    /// Whether refused system calls are counted.
+    pub(crate) counting: bool,
 }
 
 impl Jail {
@@ -33,9 +35,15 @@ impl Jail {
         let (reply, _) = frame::recv::<CellReply>(&socket).map_err(lost)?;
         socket.set_read_timeout(None).map_err(host)?;
         match reply {
-            CellReply::Ready { landlock_abi } => Ok(Self {
+            CellReply::Ready {
+                landlock_abi,
+                counting,
+            } => Ok(Self {
                 socket,
-                traits: Traits { landlock_abi },
+                traits: Traits {
+                    landlock_abi,
+                    counting,
+                },
             }),
             CellReply::Failed(failed) => Err(Fault::CellNotBuilt(failed.to_string())),
         }

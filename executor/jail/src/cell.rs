@@ -8,6 +8,7 @@ use nix::sched::{CloneFlags, unshare};
 use nix::sys::signal::Signal;
 use nix::unistd::{Gid, Uid, setgroups, sethostname, setresgid, setresuid};
 
+use crate::refusals::Refusals;
 use crate::step::At;
 use crate::{confine, mounts};
 
@@ -36,7 +37,7 @@ impl Cell {
 
 /// Builds the cell around the calling process, which is pid 1 of fresh
 /// namespaces and already sits in its cgroup.
-pub(crate) fn build(spec: &CellSpec) -> Result<Cell, SetupFailure> {
+pub(crate) fn build(spec: &CellSpec) -> Result<(Cell, Refusals), SetupFailure> {
     // The cgroup namespace comes now that the process is in its cgroup, so
     // that the path above it stays unknown inside.
     unshare(CloneFlags::CLONE_NEWCGROUP).at(Step::Namespaces)?;
@@ -70,17 +71,23 @@ pub(crate) fn build(spec: &CellSpec) -> Result<Cell, SetupFailure> {
         confine::drop_bounding_set()?;
     }
     confine::no_new_privs()?;
+    let mut listener = None;
     if !spec.without.contains(&Layer::Seccomp) {
         for (index, filter) in spec.filters.iter().enumerate() {
             assize_sys::seccomp::install(filter).at_item(Step::Seccomp, index)?;
         }
+        listener = assize_sys::seccomp::install_listening(&spec.allow_list)
+            .at_item(Step::Seccomp, spec.filters.len())?;
     }
-    Ok(Cell {
+    // From here on a call of our own that is not on the list would wait for
+    // our own answer. The executor's patience ends such a cell.
+    let cell = Cell {
         without: spec.without.clone(),
         proc: root.proc,
         landlock_abi: confine::landlock_abi(),
         two_ids,
-    })
+    };
+    Ok((cell, Refusals::new(listener)))
 }
 
 fn become_root_of_the_cell() -> Result<(), SetupFailure> {

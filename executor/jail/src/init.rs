@@ -15,11 +15,12 @@ use nix::unistd::Pid;
 use rustix::process::{WaitOptions, WaitStatus, wait};
 
 use crate::cell::Cell;
+use crate::refusals::Refusals;
 use crate::step::At;
 use crate::{collect, run, scratch};
 
 /// Serves until end-of-file; the return value is the exit status.
-pub(crate) fn serve(cell: &Cell, socket: &UnixStream) -> i32 {
+pub(crate) fn serve(cell: &Cell, mut refusals: Refusals, socket: &UnixStream) -> i32 {
     let children = match watch_children() {
         Ok(children) => children,
         Err(failed) => {
@@ -29,6 +30,7 @@ pub(crate) fn serve(cell: &Cell, socket: &UnixStream) -> i32 {
     };
     let ready = CellReply::Ready {
         landlock_abi: cell.landlock_abi,
+        counting: refusals.counting(),
     };
     if frame::send(socket, &ready, &[]).is_err() {
         return 1;
@@ -38,7 +40,7 @@ pub(crate) fn serve(cell: &Cell, socket: &UnixStream) -> i32 {
             Ok((Order::Run(plan), fds)) => {
                 // Any error here means the cell is no longer what it should
                 // be. Dying is the report: the executor replaces the slot.
-                if one_run(cell, socket, &children, &plan, fds).is_none() {
+                if one_run(cell, &mut refusals, socket, &children, &plan, fds).is_none() {
                     return 1;
                 }
             }
@@ -60,6 +62,7 @@ fn watch_children() -> Result<SignalFd, SetupFailure> {
 /// One run from fresh scratch space to clean slot.
 fn one_run(
     cell: &Cell,
+    refusals: &mut Refusals,
     socket: &UnixStream,
     children: &SignalFd,
     plan: &Plan,
@@ -70,7 +73,7 @@ fn one_run(
     }
     let (end, leftovers) = match run::start(cell, plan, fds) {
         Ok(started) => {
-            let status = wait_for_end(socket, children, started.pid)?;
+            let status = wait_for_end(refusals, socket, children, started.pid)?;
             let leftovers = if cell.has(Layer::Sweep) { sweep()? } else { 0 };
             (started.verdict(status), leftovers)
         }
@@ -82,6 +85,7 @@ fn one_run(
         end,
         collected,
         leftovers,
+        refused: refusals.take(),
     };
     frame::send(socket, &JailEvent::Done(report), &borrowed).ok()?;
     drop(files);
@@ -91,23 +95,36 @@ fn one_run(
     frame::send(socket, &JailEvent::Idle, &[]).ok()
 }
 
-/// Waits for the main program, reaping orphans on the way and obeying `Kill`.
-/// `None` when the executor is gone.
-fn wait_for_end(socket: &UnixStream, children: &SignalFd, main: Pid) -> Option<WaitStatus> {
+/// Waits for the main program, reaping orphans on the way, answering refused
+/// calls and obeying `Kill`. `None` when the executor is gone.
+fn wait_for_end(
+    refusals: &mut Refusals,
+    socket: &UnixStream,
+    children: &SignalFd,
+    main: Pid,
+) -> Option<WaitStatus> {
     loop {
-        let mut sources = [
-            PollFd::new(children.as_fd(), PollFlags::POLLIN),
-            PollFd::new(socket.as_fd(), PollFlags::POLLIN),
-        ];
-        match poll(&mut sources, PollTimeout::NONE) {
-            Ok(_) | Err(Errno::EINTR) => {}
-            Err(_) => return None,
-        }
-        if sources[1].any() == Some(true) {
+        let (spoken, asked) = {
+            let mut sources = vec![
+                PollFd::new(children.as_fd(), PollFlags::POLLIN),
+                PollFd::new(socket.as_fd(), PollFlags::POLLIN),
+            ];
+            sources.extend(refusals.source().map(|s| PollFd::new(s, PollFlags::POLLIN)));
+            match poll(&mut sources, PollTimeout::NONE) {
+                Ok(_) | Err(Errno::EINTR) => {}
+                Err(_) => return None,
+            }
+            let ready = |at: usize| sources.get(at).and_then(PollFd::any) == Some(true);
+            (ready(1), ready(2))
+        };
+        if spoken {
             match frame::recv::<Order>(socket) {
                 Ok((Order::Kill, _)) => kill_all(),
                 Ok((Order::Run(_), _)) | Err(_) => return None,
             }
+        }
+        if asked {
+            refusals.answer()?;
         }
         while matches!(children.read_signal(), Ok(Some(_))) {}
         loop {

@@ -32,6 +32,7 @@ mod collect;
 mod confine;
 mod init;
 mod mounts;
+mod refusals;
 mod run;
 mod scratch;
 mod step;

@@ -239,6 +239,7 @@ fn cell(spec: &KeeperSpec, slot: u32, made: &Made) -> CellSpec {
         symlinks: spec.symlinks.clone(),
         files: spec.files.clone(),
         filters: spec.filters.clone(),
+        allow_list: spec.allow_list.clone(),
         without: spec.without.clone(),
     }
 }

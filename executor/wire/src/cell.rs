@@ -24,6 +24,9 @@ pub struct CellSpec {
     /// Seccomp programs (raw `sock_filter` arrays, 8 bytes an instruction)
     /// installed in the init and inherited by every run at no cost.
     pub filters: Vec<Vec<u8>>,
+    /// The allow-list: one more such program, whose refusals the init itself
+    /// hears, counts and answers.
+    pub allow_list: Vec<u8>,
     /// Layers left out, for controls of escape tests. Empty in production.
     pub without: Vec<Layer>,
 }
@@ -225,6 +228,8 @@ pub enum CellReply {
     Ready {
         /// Landlock ABI in force, 0 when the kernel has none.
         landlock_abi: u8,
+        /// Whether refused system calls are counted.
+        counting: bool,
     },
     /// The cell could not be built; the jail has ended.
     Failed(SetupFailure),

@@ -32,6 +32,8 @@ pub struct KeeperSpec {
     pub files: Vec<RootFile>,
     /// Seccomp programs of every cell.
     pub filters: Vec<Vec<u8>>,
+    /// Their allow-list, see [`crate::cell::CellSpec::allow_list`].
+    pub allow_list: Vec<u8>,
     /// Layers left out, for controls of escape tests. Empty in production.
     pub without: Vec<Layer>,
     /// Whether a host without usable cgroups is accepted: its runs then list

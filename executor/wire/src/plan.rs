@@ -85,7 +85,13 @@ pub struct RunReport {
     pub collected: Vec<Result<u64, CollectError>>,
     /// Processes that were still alive when the main program ended.
     pub leftovers: u32,
+    /// System calls that the allow-list refused, as (number, times), at most
+    /// [`MAX_REFUSED`] of them.
+    pub refused: Vec<(u32, u64)>,
 }
+
+/// Most different refused calls that are told apart.
+pub const MAX_REFUSED: usize = 64;
 
 /// The main program's end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
