@@ -14,6 +14,7 @@ use assize_runtimes::{BackendChoice, Program, Runtime, SelectError};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
+use crate::rights::Rights;
 use crate::types::{CheckerSpec, FileSpec, JudgementRequest, RunRequest, TestSpec};
 
 /// Most tests of one case.
@@ -32,8 +33,8 @@ const MAX_COLLECT_BYTES: u64 = 16 << 20;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{field}: {message}")]
 pub struct Refusal {
-    /// The request makes sense, but not on this host.
-    pub unenforceable: bool,
+    /// Of what kind.
+    pub kind: RefusalKind,
     /// Stable code.
     pub code: &'static str,
     /// The field at fault.
@@ -42,9 +43,24 @@ pub struct Refusal {
     pub message: String,
 }
 
-fn refuse(code: &'static str, field: impl Into<String>, message: impl Into<String>) -> Refusal {
+/// Why a request is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RefusalKind {
+    /// It makes no sense, here or elsewhere.
+    Invalid,
+    /// It makes sense, but not on this host.
+    Unenforceable,
+    /// It makes sense, but not with this key.
+    Forbidden,
+}
+
+pub(crate) fn refuse(
+    code: &'static str,
+    field: impl Into<String>,
+    message: impl Into<String>,
+) -> Refusal {
     Refusal {
-        unenforceable: false,
+        kind: RefusalKind::Invalid,
         code,
         field: field.into(),
         message: message.into(),
@@ -53,7 +69,7 @@ fn refuse(code: &'static str, field: impl Into<String>, message: impl Into<Strin
 
 fn unenforceable(field: impl Into<String>, message: impl Into<String>) -> Refusal {
     Refusal {
-        unenforceable: true,
+        kind: RefusalKind::Unenforceable,
         code: "unenforceable_limit",
         field: field.into(),
         message: message.into(),
@@ -71,10 +87,25 @@ struct Common<'a> {
     limits: &'a LimitsRequest,
 }
 
-/// Checks a run.
+/// Checks a run, for a caller who may ask for all that profiles grant.
 pub fn admit_run(engine: &Engine, request: &RunRequest) -> Result<Run, Refusal> {
+    run_for(&Rights::all(), engine, request)
+}
+
+/// Checks a judgement, likewise.
+pub fn admit_judgement(engine: &Engine, request: &JudgementRequest) -> Result<Case, Refusal> {
+    judgement_for(&Rights::all(), engine, request)
+}
+
+/// Checks a run of this caller.
+pub(crate) fn run_for(
+    rights: &Rights,
+    engine: &Engine,
+    request: &RunRequest,
+) -> Result<Run, Refusal> {
     let submission = submission(
         engine,
+        rights,
         &Common {
             language: &request.language,
             code: request.code.as_ref(),
@@ -100,10 +131,15 @@ pub fn admit_run(engine: &Engine, request: &RunRequest) -> Result<Run, Refusal> 
     })
 }
 
-/// Checks a judgement.
-pub fn admit_judgement(engine: &Engine, request: &JudgementRequest) -> Result<Case, Refusal> {
+/// Checks a judgement of this caller.
+pub(crate) fn judgement_for(
+    rights: &Rights,
+    engine: &Engine,
+    request: &JudgementRequest,
+) -> Result<Case, Refusal> {
     let submission = submission(
         engine,
+        rights,
         &Common {
             language: &request.language,
             code: request.code.as_ref(),
@@ -154,7 +190,11 @@ pub fn admit_judgement(engine: &Engine, request: &JudgementRequest) -> Result<Ca
     })
 }
 
-fn submission(engine: &Engine, common: &Common<'_>) -> Result<Submission, Refusal> {
+fn submission(
+    engine: &Engine,
+    rights: &Rights,
+    common: &Common<'_>,
+) -> Result<Submission, Refusal> {
     let runtime = engine
         .registry()
         .select(common.language, common.backend)
@@ -163,20 +203,15 @@ fn submission(engine: &Engine, common: &Common<'_>) -> Result<Submission, Refusa
             match e {
                 SelectError::UnknownLanguage(..) => refuse("unknown_language", "language", message),
                 SelectError::Unavailable { .. } => Refusal {
-                    unenforceable: true,
+                    kind: RefusalKind::Unenforceable,
                     code: "unavailable_backend",
                     field: "backend".into(),
                     message,
                 },
             }
         })?;
-    let policy = common.policy.map_or("default", String::as_str);
-    let policy = engine.profile(policy).ok_or_else(|| {
-        let names: Vec<&str> = engine.profiles().map(|p| p.name.as_str()).collect();
-        let message = format!("unknown policy, this server has: {}", names.join(", "));
-        refuse("unknown_policy", "policy", message)
-    })?;
-    let limits = limits(engine, policy, common.limits)?;
+    let policy = rights.choose(engine.profiles(), common.policy.map(String::as_str))?;
+    let limits = limits(engine, policy, rights, common.limits)?;
     if runtime.backend == assize_executor::Backend::Wasi && limits.memory_bytes > WASI_MEMORY {
         let message = format!("the wasi backend grants at most {WASI_MEMORY} bytes; use native");
         return Err(unenforceable("limits.memory_bytes", message));
@@ -209,11 +244,13 @@ fn submission(engine: &Engine, common: &Common<'_>) -> Result<Submission, Refusa
     })
 }
 
-fn limits(engine: &Engine, policy: &Profile, asked: &LimitsRequest) -> Result<Limits, Refusal> {
-    let granted = policy
-        .limits
-        .requested(asked, policy.ceiling)
-        .map_err(|e| refuse("limit_out_of_range", e.field(), e.to_string()))?;
+fn limits(
+    engine: &Engine,
+    policy: &Profile,
+    rights: &Rights,
+    asked: &LimitsRequest,
+) -> Result<Limits, Refusal> {
+    let granted = rights.limits(policy, asked)?;
     let memory = host_memory();
     if granted.memory_bytes > memory {
         let message = format!("this host has {memory} bytes of memory");

@@ -1,44 +1,124 @@
-//! API keys. Only their SHA-256 digests are ever stored.
+//! API keys and what each may ask for. Only their SHA-256 digests are stored.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
+use assize_policies::{LimitsRequest, Profile};
 use axum::http::{HeaderMap, StatusCode, header};
+use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
 use crate::error::ApiError;
+use crate::rights::Rights;
 
-/// Known keys: digest (hex) to tenant. Empty means open, and then the server
-/// listens on loopback only.
+/// A key as a configuration file names it.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Key {
+    /// Whose it is.
+    pub tenant: String,
+    /// `printf %s KEY | sha256sum`
+    pub sha256: String,
+    /// Profiles it may name; all that are requestable when absent.
+    #[serde(default)]
+    pub profiles: Option<BTreeSet<String>>,
+    /// Limits it gets no more than, on top of what profiles say.
+    #[serde(default)]
+    pub ceiling: LimitsRequest,
+}
+
+impl From<(String, String)> for Key {
+    /// A tenant and a digest, without restrictions.
+    fn from((tenant, sha256): (String, String)) -> Self {
+        Self {
+            tenant,
+            sha256,
+            ..Self::default()
+        }
+    }
+}
+
+/// Who asks, and what they may ask for.
+#[derive(Debug, Clone)]
+pub(crate) struct Caller {
+    pub(crate) tenant: String,
+    pub(crate) rights: Rights,
+}
+
+/// Known keys by digest (hex). Empty means open, and then the server listens
+/// on loopback only.
 #[derive(Debug, Clone, Default)]
 pub struct Keys {
-    tenants: BTreeMap<String, String>,
+    callers: BTreeMap<String, Arc<Caller>>,
 }
 
 impl Keys {
-    /// From (tenant, SHA-256 of the key in hex) pairs. Says which is malformed.
-    pub fn new(pairs: impl IntoIterator<Item = (String, String)>) -> Result<Self, String> {
-        let mut tenants = BTreeMap::new();
-        for (tenant, digest) in pairs {
-            let digest = digest.trim_start_matches("sha256:").to_ascii_lowercase();
+    /// From keys, or (tenant, SHA-256 of the key in hex) pairs. Says which is
+    /// malformed.
+    pub fn new<K: Into<Key>>(keys: impl IntoIterator<Item = K>) -> Result<Self, String> {
+        let mut callers = BTreeMap::new();
+        for key in keys {
+            let Key {
+                tenant,
+                sha256,
+                profiles,
+                ceiling,
+            } = key.into();
+            let digest = sha256.trim_start_matches("sha256:").to_ascii_lowercase();
             if digest.len() != 64 || !digest.bytes().all(|b| b.is_ascii_hexdigit()) {
                 return Err(format!("key of {tenant:?} is not a SHA-256 digest in hex"));
             }
-            tenants.insert(digest, tenant);
+            if let Err(e) = ceiling.check_ceiling() {
+                let field = e.field();
+                let limit = field.trim_start_matches("limits.");
+                return Err(format!("key of {tenant:?}: ceiling.{limit}: {e}"));
+            }
+            let rights = Rights::limited(profiles, ceiling);
+            let caller = Arc::new(Caller { tenant, rights });
+            if callers.insert(digest, Arc::clone(&caller)).is_some() {
+                return Err(format!("key of {:?} is listed twice", caller.tenant));
+            }
         }
-        Ok(Self { tenants })
+        Ok(Self { callers })
     }
 
     /// Whether anybody may ask anything.
     #[must_use]
     pub fn open(&self) -> bool {
-        self.tenants.is_empty()
+        self.callers.is_empty()
     }
 
-    /// The tenant a request belongs to. Looking a digest up leaks nothing of
-    /// the key by its timing: an attacker cannot choose prefixes of a hash.
-    pub(crate) fn tenant(&self, headers: &HeaderMap) -> Result<String, ApiError> {
+    /// Checks that every profile a key is limited to exists and may be named:
+    /// a misspelt one would lock its tenant out without a word.
+    pub(crate) fn check<'a>(
+        &self,
+        profiles: impl Iterator<Item = &'a Arc<Profile>>,
+    ) -> Result<(), String> {
+        let requestable: BTreeSet<&str> = profiles
+            .filter(|p| p.requestable)
+            .map(|p| p.name.as_str())
+            .collect();
+        for caller in self.callers.values() {
+            for name in caller.rights.named() {
+                if !requestable.contains(name) {
+                    let tenant = &caller.tenant;
+                    return Err(format!(
+                        "key of {tenant:?}: profiles: {name:?} is not a profile that requests may name"
+                    ));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Who sends a request. Looking a digest up leaks nothing of the key by
+    /// its timing: an attacker cannot choose prefixes of a hash.
+    pub(crate) fn caller(&self, headers: &HeaderMap) -> Result<Arc<Caller>, ApiError> {
         if self.open() {
-            return Ok("anonymous".to_owned());
+            return Ok(Arc::new(Caller {
+                tenant: "anonymous".to_owned(),
+                rights: Rights::all(),
+            }));
         }
         let bearer = headers
             .get(header::AUTHORIZATION)
@@ -55,7 +135,7 @@ impl Keys {
             .iter()
             .map(|b| format!("{b:02x}"))
             .collect();
-        self.tenants
+        self.callers
             .get(&digest)
             .cloned()
             .ok_or_else(|| refused("this key is not known here"))
@@ -64,22 +144,61 @@ impl Keys {
 
 #[cfg(test)]
 mod tests {
+    use assize_policies::Profiles;
+
     use super::*;
+
+    // printf secret | sha256sum
+    const DIGEST: &str = "2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b";
 
     #[test]
     fn only_a_known_key_names_a_tenant() {
-        // printf secret | sha256sum
-        let digest = "2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b";
-        let keys = Keys::new([("lab".to_owned(), digest.to_owned())]).unwrap();
+        let keys = Keys::new([("lab".to_owned(), DIGEST.to_owned())]).unwrap();
         let with = |name: &'static str, value: &'static str| {
             let mut headers = HeaderMap::new();
             headers.insert(name, value.parse().unwrap());
-            keys.tenant(&headers).map_err(|e| e.status.as_u16())
+            let caller = keys.caller(&headers).map_err(|e| e.status.as_u16())?;
+            assert_eq!(caller.rights, Rights::all());
+            Ok(caller.tenant.clone())
         };
         assert_eq!(with("authorization", "Bearer secret"), Ok("lab".into()));
         assert_eq!(with("x-api-key", "secret"), Ok("lab".into()));
         assert_eq!(with("x-api-key", "wrong"), Err(401));
         assert_eq!(with("accept", "x"), Err(401));
         assert!(Keys::new([("x".to_owned(), "secret".to_owned())]).is_err());
+    }
+
+    #[test]
+    fn a_key_can_be_limited_to_profiles_that_exist() {
+        let key = |profile: &str| Key {
+            profiles: Some([profile.to_owned()].into()),
+            ..Key::from(("lab".to_owned(), DIGEST.to_owned()))
+        };
+        let shipped = Profiles::shipped().unwrap();
+        let keys = Keys::new([key("strict")]).unwrap();
+        keys.check(shipped.iter()).unwrap();
+        let rights = &keys.callers[DIGEST].rights;
+        let grants = |name: &str| rights.grants(shipped.get(name).unwrap());
+        assert!(grants("strict") && !grants("default"));
+        for wrong in ["strickt", "worker"] {
+            let said = Keys::new([key(wrong)])
+                .unwrap()
+                .check(shipped.iter())
+                .unwrap_err();
+            assert!(said.contains(wrong), "{said}");
+        }
+    }
+
+    #[test]
+    fn a_ceiling_under_which_nothing_runs_and_a_key_given_twice_are_refused() {
+        let mut key = Key::from(("lab".to_owned(), DIGEST.to_owned()));
+        assert!(
+            Keys::new([key.clone(), key.clone()])
+                .unwrap_err()
+                .contains("twice")
+        );
+        key.ceiling.memory_bytes = Some(1);
+        let said = Keys::new([key]).unwrap_err();
+        assert!(said.contains("ceiling.memory_bytes"), "{said}");
     }
 }

@@ -6,7 +6,7 @@ use assize_executor::Fault;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
-use crate::admit::Refusal;
+use crate::admit::{Refusal, RefusalKind};
 use crate::types::{ErrorBody, ErrorDetail};
 
 /// An error on its way out. The request id is put in by the outermost layer,
@@ -73,10 +73,10 @@ impl IntoResponse for ApiError {
 
 impl From<Refusal> for ApiError {
     fn from(refusal: Refusal) -> Self {
-        let status = if refusal.unenforceable {
-            StatusCode::UNPROCESSABLE_ENTITY
-        } else {
-            StatusCode::BAD_REQUEST
+        let status = match refusal.kind {
+            RefusalKind::Invalid => StatusCode::BAD_REQUEST,
+            RefusalKind::Unenforceable => StatusCode::UNPROCESSABLE_ENTITY,
+            RefusalKind::Forbidden => StatusCode::FORBIDDEN,
         };
         Self::new(status, refusal.code, refusal.to_string()).field(refusal.field)
     }

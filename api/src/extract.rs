@@ -37,7 +37,7 @@ impl<T: DeserializeOwned> FromRequest<Arc<App>> for Json<T> {
 
     async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, ApiError> {
         // Who has no key gets no memory.
-        app.keys.tenant(request.headers())?;
+        app.keys.caller(request.headers())?;
         let (body, share) = read_json(app, request, MAX_BODY).await?;
         Ok(Self(parse(&body, "")?, share))
     }

@@ -16,12 +16,14 @@ mod metrics;
 mod ndjson;
 mod openapi;
 mod queue;
+mod rights;
 mod routes;
 mod server;
 pub mod types;
 
-pub use admit::{Refusal, admit_judgement, admit_run};
-pub use auth::Keys;
+pub use admit::{Refusal, RefusalKind, admit_judgement, admit_run};
+pub use auth::{Key, Keys};
 pub use openapi::document as openapi;
+pub use rights::Rights;
 pub use routes::present;
 pub use server::{App, Options, router, serve};

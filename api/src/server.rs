@@ -54,8 +54,10 @@ pub struct App {
 }
 
 impl App {
-    /// A server over an engine.
+    /// A server over an engine. Says so when a key is limited to a profile
+    /// that the engine does not have.
     pub fn new(engine: Arc<Engine>, options: &Options) -> Result<Arc<Self>, String> {
+        options.keys.check(engine.all_profiles())?;
         Ok(Arc::new(Self {
             engine,
             queue: Queue::new(options.concurrency.max(1), options.queue),

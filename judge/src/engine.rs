@@ -1,11 +1,10 @@
 //! Splits a case into runs, asks the executor for them, and judges.
 
-use std::collections::BTreeMap;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 
 use assize_executor::{End, Executor, Fault, Limit, Outcome, Sealed, Usage};
-use assize_policies::Profile;
+use assize_policies::{Profile, Profiles};
 use assize_runtimes::{Built, Registry, Role, Runnable};
 
 use crate::case::{
@@ -21,25 +20,27 @@ use crate::verdict::Verdict;
 pub struct Engine {
     executor: Arc<Executor>,
     registry: Registry,
-    profiles: BTreeMap<String, Arc<Profile>>,
+    profiles: Profiles,
     compile: Arc<Profile>,
 }
 
 impl Engine {
-    /// Looks for runtimes and loads the shipped profiles.
+    /// Looks for runtimes; with the shipped profiles.
     pub async fn start(executor: Arc<Executor>) -> Result<Self, String> {
-        let profiles: BTreeMap<String, Arc<Profile>> = Profile::shipped()
-            .map_err(|e| e.to_string())?
-            .into_iter()
-            .map(|p| (p.name.clone(), Arc::new(p)))
-            .collect();
-        let named = |name: &str| {
-            profiles
-                .get(name)
-                .cloned()
-                .ok_or_else(|| format!("profile {name} is missing"))
-        };
-        let compile = named("compile")?;
+        let profiles = Profiles::shipped().map_err(|e| e.to_string())?;
+        Self::with_profiles(executor, profiles).await
+    }
+
+    /// The same with these profiles: an operator's own among them, and all
+    /// under the host's ceiling ([`Profiles::load`], [`Profiles::under`]).
+    pub async fn with_profiles(
+        executor: Arc<Executor>,
+        profiles: Profiles,
+    ) -> Result<Self, String> {
+        let compile = profiles
+            .get("compile")
+            .cloned()
+            .ok_or("profile compile is missing")?;
         let registry = Registry::survey(&executor, &compile).await?;
         Ok(Self {
             executor,
@@ -67,9 +68,14 @@ impl Engine {
         self.profiles.get(name).filter(|p| p.requestable)
     }
 
-    /// Names of the profiles that requests may name.
+    /// The profiles that requests may name.
     pub fn profiles(&self) -> impl Iterator<Item = &Arc<Profile>> {
-        self.profiles.values().filter(|p| p.requestable)
+        self.all_profiles().filter(|p| p.requestable)
+    }
+
+    /// All profiles, those that only serve the server included.
+    pub fn all_profiles(&self) -> impl Iterator<Item = &Arc<Profile>> {
+        self.profiles.iter()
     }
 
     async fn build(&self, submission: &Submission) -> Result<Built, Fault> {

@@ -144,7 +144,7 @@ limits! {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LimitError {
     /// Over the ceiling of the policy.
-    #[error("{asked} is over {most}, the most this policy grants")]
+    #[error("{asked} is over {most}, the most that is granted here")]
     TooHigh {
         /// Name of the limit.
         field: &'static str,

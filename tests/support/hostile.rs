@@ -217,6 +217,7 @@ pub fn cell_processes(server: u32) -> Vec<CellProcess> {
                 .is_some_and(|(_, rest)| rest.is_empty() || rest.starts_with(['/', '.']))
         });
         let state = field("State:").unwrap_or_default();
+        let state = state.split_whitespace().next().unwrap_or_default();
         // A zombie has left its v1 groups.
         let own_zombie = own != 0 && uid == own && state.starts_with('Z');
         if in_range || in_group || own_zombie {

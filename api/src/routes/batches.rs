@@ -18,6 +18,8 @@ use serde_json::value::RawValue;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::JoinSet;
 
+use crate::admit::{judgement_for, run_for};
+use crate::auth::Caller;
 use crate::error::ApiError;
 use crate::extract::{MAX_BODY, parse, read_json, too_large};
 use crate::ndjson::{self, Ended, Line};
@@ -42,6 +44,7 @@ const MAX_BATCH: usize = 64 << 20;
     responses(
         (status = 200, description = "NDJSON, one answer a line", content_type = "application/x-ndjson"),
         (status = 400, body = ErrorBody, description = "The request; `details.field` says where"),
+        (status = 403, body = ErrorBody, description = "This key does not grant the policy"),
         (status = 413, body = ErrorBody),
         (status = 415, body = ErrorBody),
         (status = 429, body = ErrorBody, description = "Too many batches; see Retry-After"),
@@ -51,7 +54,7 @@ pub(crate) async fn batches(
     State(app): State<Arc<App>>,
     request: Request,
 ) -> Result<Response, ApiError> {
-    let tenant = app.keys.tenant(request.headers())?;
+    let caller = app.keys.caller(request.headers())?;
     let content_type = request.headers().get(header::CONTENT_TYPE);
     let ndjson = content_type
         .and_then(|v| v.to_str().ok())
@@ -72,7 +75,7 @@ pub(crate) async fn batches(
         })
     } else {
         let (body, share) = read_json(&app, request, MAX_BATCH).await?;
-        let checked = check(&app, &body)?;
+        let checked = check(&app, &caller, &body)?;
         drop(gone);
         tokio::spawn(async move {
             let _share = share;
@@ -87,7 +90,7 @@ pub(crate) async fn batches(
     let (answers, stream) = mpsc::channel::<Bytes>(64);
     tokio::spawn(async move {
         let _permit = permit;
-        drive(app, tenant, cases, left, answers).await;
+        drive(app, caller, cases, left, answers).await;
         reader.abort();
     });
     let stream = futures::stream::unfold(stream, |mut stream| async move {
@@ -107,7 +110,8 @@ enum Case {
 }
 
 /// Everything in a JSON batch is checked before any of it runs.
-fn check(app: &App, body: &[u8]) -> Result<Vec<Box<RawValue>>, ApiError> {
+fn check(app: &App, caller: &Caller, body: &[u8]) -> Result<Vec<Box<RawValue>>, ApiError> {
+    let rights = &caller.rights;
     let batch: BatchRequest = parse(body, "")?;
     if !matches!(batch.group_advantage.as_deref(), None | Some("none")) {
         let message = "group_advantage: only \"none\" is available on this server";
@@ -122,8 +126,8 @@ fn check(app: &App, body: &[u8]) -> Result<Vec<Box<RawValue>>, ApiError> {
         let prefix = format!("cases[{index}].");
         let case = parse_case(raw.get().as_bytes(), &prefix)?;
         let refusal = match &case {
-            Case::Run(run) => crate::admit_run(&app.engine, run).err(),
-            Case::Judgement(judgement) => crate::admit_judgement(&app.engine, judgement).err(),
+            Case::Run(run) => run_for(rights, &app.engine, run).err(),
+            Case::Judgement(judgement) => judgement_for(rights, &app.engine, judgement).err(),
         };
         if let Some(refusal) = refusal {
             let field = format!("{prefix}{}", refusal.field);
@@ -158,7 +162,7 @@ struct AnswerLine {
 /// Tries cases in a moving window until they or the client are gone.
 async fn drive(
     app: Arc<App>,
-    tenant: String,
+    caller: Arc<Caller>,
     mut cases: mpsc::Receiver<Line>,
     left: oneshot::Receiver<()>,
     answers: mpsc::Sender<Bytes>,
@@ -169,9 +173,10 @@ async fn drive(
     let work = async {
         let mut index = 0;
         while let Some((room, line)) = next_case(&window, &mut cases).await {
-            let (app, tenant, answers) = (Arc::clone(&app), tenant.clone(), answers.clone());
+            let (app, answers) = (Arc::clone(&app), answers.clone());
+            let caller = Arc::clone(&caller);
             running.spawn(async move {
-                let answer = try_case(&app, &tenant, line).await;
+                let answer = try_case(&app, &caller, line).await;
                 drop(room);
                 let _ = answers.send(encode(index, answer)).await;
             });
@@ -203,19 +208,19 @@ async fn next_case(
     Some((room, cases.recv().await?))
 }
 
-async fn try_case(app: &App, tenant: &str, line: Line) -> Result<Answer, ApiError> {
+async fn try_case(app: &App, caller: &Caller, line: Line) -> Result<Answer, ApiError> {
     let text = match line {
         Line::Whole(text) => text,
         Line::TooLong => return Err(too_large(MAX_BODY)),
     };
     match parse_case(&text, "")? {
         Case::Run(run) => {
-            let body = app.try_run(tenant, Patience::Admitted, &run).await?;
+            let body = app.try_run(caller, Patience::Admitted, &run).await?;
             Ok(Answer::Run(Box::new(body)))
         }
         Case::Judgement(judgement) => {
             let body = app
-                .try_judgement(tenant, Patience::Admitted, *judgement)
+                .try_judgement(caller, Patience::Admitted, *judgement)
                 .await?;
             Ok(Answer::Judgement(Box::new(body)))
         }

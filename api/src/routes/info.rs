@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
+use assize_policies::Profile;
 use axum::Json;
 use axum::extract::State;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 use serde_json::{Value, json};
 
+use crate::rights::Rights;
 use crate::routes::present::backend;
 use crate::server::App;
 
@@ -38,22 +40,36 @@ pub(crate) fn runtime_list(engine: &assize_judge::engine::Engine) -> Value {
     json!({ "runtimes": runtimes, "missing": registry.missing() })
 }
 
-/// The policies a request may name, with their limits and ceilings.
+/// The policies of this server, what each narrows, and what each grants. With
+/// a key, `granted` and `ceiling` are those of the key.
 #[utoipa::path(get, path = "/v1/policies", responses((status = 200)))]
-pub(crate) async fn policies(State(app): State<Arc<App>>) -> Json<Value> {
+pub(crate) async fn policies(State(app): State<Arc<App>>, headers: HeaderMap) -> Json<Value> {
+    // Without a key, or with a wrong one, what profiles grant at most.
+    let caller = app.keys.caller(&headers);
+    let rights = caller.map_or_else(|_| Rights::all(), |c| c.rights.clone());
     let policies: Vec<Value> = app
         .engine
-        .profiles()
-        .map(|p| {
-            json!({
-                "name": p.name,
-                "description": p.description,
-                "limits": p.limits,
-                "ceiling": p.ceiling,
-            })
-        })
+        .all_profiles()
+        .map(|p| policy(p, &rights))
         .collect();
     Json(json!({ "policies": policies }))
+}
+
+fn policy(profile: &Profile, rights: &Rights) -> Value {
+    let ceiling = rights.ceiling(profile);
+    json!({
+        "name": profile.name,
+        "description": profile.description,
+        "inherits": profile.inherits,
+        "requestable": profile.requestable,
+        "granted": rights.grants(profile),
+        "limits": profile.limits.meet(ceiling),
+        "ceiling": ceiling,
+        "files": profile.files,
+        "sockets": profile.calls.sockets,
+        "subprocesses": profile.calls.subprocesses,
+        "denied_syscalls": profile.calls.denied,
+    })
 }
 
 /// What this host enforces, each line proven by a probe at start.

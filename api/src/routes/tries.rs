@@ -8,7 +8,8 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 
-use crate::admit::{admit_judgement, admit_run};
+use crate::admit::{judgement_for, run_for};
+use crate::auth::Caller;
 use crate::error::ApiError;
 use crate::extract::Json;
 use crate::queue::{Denied, Patience, Permit};
@@ -24,6 +25,7 @@ use crate::types::{ErrorBody, JudgementBody, JudgementRequest, RunBody, RunReque
     responses(
         (status = 200, body = RunBody),
         (status = 400, body = ErrorBody, description = "The request; `details.field` says where"),
+        (status = 403, body = ErrorBody, description = "This key does not grant the policy"),
         (status = 413, body = ErrorBody),
         (status = 415, body = ErrorBody),
         (status = 422, body = ErrorBody, description = "This host cannot hold to what is asked"),
@@ -37,8 +39,8 @@ pub(crate) async fn runs(
     headers: HeaderMap,
     Json(request, _share): Json<RunRequest>,
 ) -> Result<Response, ApiError> {
-    let tenant = app.keys.tenant(&headers)?;
-    let body = app.try_run(&tenant, Patience::Bounded, &request).await?;
+    let caller = app.keys.caller(&headers)?;
+    let body = app.try_run(&caller, Patience::Bounded, &request).await?;
     Ok((StatusCode::OK, axum::Json(body)).into_response())
 }
 
@@ -50,6 +52,7 @@ pub(crate) async fn runs(
     responses(
         (status = 200, body = JudgementBody),
         (status = 400, body = ErrorBody, description = "The request; `details.field` says where"),
+        (status = 403, body = ErrorBody, description = "This key does not grant the policy"),
         (status = 413, body = ErrorBody),
         (status = 415, body = ErrorBody),
         (status = 422, body = ErrorBody, description = "This host cannot hold to what is asked"),
@@ -63,9 +66,9 @@ pub(crate) async fn judgements(
     headers: HeaderMap,
     Json(request, _share): Json<JudgementRequest>,
 ) -> Result<Response, ApiError> {
-    let tenant = app.keys.tenant(&headers)?;
+    let caller = app.keys.caller(&headers)?;
     let body = app
-        .try_judgement(&tenant, Patience::Bounded, request)
+        .try_judgement(&caller, Patience::Bounded, request)
         .await?;
     Ok((StatusCode::OK, axum::Json(body)).into_response())
 }
@@ -97,12 +100,12 @@ impl App {
 
     pub(crate) async fn try_run(
         &self,
-        tenant: &str,
+        caller: &Caller,
         patience: Patience,
         request: &RunRequest,
     ) -> Result<RunBody, ApiError> {
-        let run = admit_run(&self.engine, request)?;
-        let (permit, queued) = self.enter(tenant, patience).await?;
+        let run = run_for(&caller.rights, &self.engine, request)?;
+        let (permit, queued) = self.enter(&caller.tenant, patience).await?;
         let result = self
             .engine
             .run(&run)
@@ -123,12 +126,12 @@ impl App {
 
     pub(crate) async fn try_judgement(
         &self,
-        tenant: &str,
+        caller: &Caller,
         patience: Patience,
         mut request: JudgementRequest,
     ) -> Result<JudgementBody, ApiError> {
-        let case = admit_judgement(&self.engine, &request)?;
-        let (permit, queued) = self.enter(tenant, patience).await?;
+        let case = judgement_for(&caller.rights, &self.engine, &request)?;
+        let (permit, queued) = self.enter(&caller.tenant, patience).await?;
         let judged = self
             .engine
             .judge(&case)

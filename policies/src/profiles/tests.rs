@@ -258,3 +258,20 @@ fn a_hosts_ceiling_narrows_every_profile_and_its_defaults() {
     };
     assert!(chain(&profiles.under(&nothing).unwrap_err()).contains("under 4194304"));
 }
+
+/// The page that teaches how to write one may not teach what is refused.
+#[test]
+fn the_documented_example_loads() {
+    let page = include_str!("../../../docs/profiles.md");
+    let example = page.split("```toml\n").nth(1).unwrap();
+    let example = example.split("```").next().unwrap();
+    let profiles = Profiles::load([("mine", example)]).unwrap();
+    assert!(!profiles.get("mine").unwrap().files.writes("/work/x"));
+    for profile in profiles.iter().filter(|p| p.name != "mine") {
+        assert!(
+            page.contains(&format!("`{}`", profile.name)),
+            "{}",
+            profile.name
+        );
+    }
+}
