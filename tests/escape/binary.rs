@@ -107,6 +107,26 @@ fn a_working_directory_is_not_inherited() {
 }
 
 #[test]
+fn a_file_of_the_host_that_everybody_may_read_is_absent() {
+    alone!({
+        let name = format!("assize-test-{}", std::process::id());
+        let secret = std::env::temp_dir().join(name);
+        std::fs::write(&secret, "secret").expect("a temporary file");
+        let path = secret.display().to_string();
+        // The control: any process that is in no cell reads it.
+        let bare = Command::new("/bin/cat").arg(&secret).output().expect("cat");
+        assert_eq!(bare.stdout, b"secret");
+        let ways = format!(
+            "cat {path} /proc/1/root{path} /proc/self/root{path} ../../..{path} /box{path} 2>/dev/null; \
+             find / -xdev -name 'assize-test-*' 2>/dev/null; echo end"
+        );
+        let outcome = run(&executor(2, &[]), shell(&ways));
+        let _ = std::fs::remove_file(&secret);
+        assert_eq!(out(&outcome), "end\n", "{}", show(&outcome));
+    });
+}
+
+#[test]
 fn crashes_leave_no_dump() {
     alone!({
         let dump = || hostile("processes", &["dump"]);

@@ -41,7 +41,8 @@ fn io_uring_is_stopped_by_the_filter_and_starved_by_the_limit_on_locked_memory()
             return;
         }
         let starved = answer(&executor(2, &[Seccomp]), "iouring");
-        // Kernels before 5.12 charged RLIMIT_MEMLOCK as later ones do.
+        // Some kernels charge the rings to RLIMIT_MEMLOCK, which is 0, others
+        // to the memory cgroup.
         assert!(worked(&starved) || starved == "DENIED ENOMEM", "{starved}");
         stopped_only_by(&[Seccomp, Rlimits], "iouring");
     });
@@ -99,18 +100,26 @@ fn the_inits_own_uid_could_signal_and_limit_it() {
         // Landlock keeps signals inside the program's own domain as well.
         stopped_only_by(
             &[ProgramUid, Landlock],
-            "kill1 sigqueue1 pidfd_signal1 prlimit1 rlimit1 setuid0",
+            "kill1 sigqueue1 pidfd_signal1 setuid0",
         );
+        // Limits are asked for by pid: the filter refuses pid 1, the kernel a
+        // process of another uid. Each is enough.
+        stopped_only_by(&[ProgramUid, Landlock, Seccomp], "prlimit1 rlimit1");
+        let (by_uid, by_filter) = (executor(1, &[Seccomp]), executor(1, &[ProgramUid]));
+        for probe in ["prlimit1", "rlimit1", "prio1", "setsched1", "affinity1"] {
+            assert_eq!(answer(&by_uid, probe), "DENIED EPERM", "{probe}");
+            assert_eq!(answer(&by_filter, probe), "DENIED ENOSYS", "{probe}");
+        }
     });
 }
 
 #[test]
 fn the_inits_own_uid_could_slow_it_down() {
     alone!({
-        // Between them stand the uid and, for a program of the same uid, the
-        // capabilities that the init has more.
+        // Between them stand the filter, the uid and, for a program of the
+        // same uid, the capabilities that the init has more.
         stopped_only_by(
-            &[ProgramUid, Landlock, Capabilities],
+            &[ProgramUid, Landlock, Capabilities, Seccomp],
             "prio1 setprio1 setsched1",
         );
     });

@@ -57,22 +57,6 @@ pub fn says_without(without: &[Layer], plan: Plan) -> String {
     out(&run(&executor(2, without), plan))
 }
 
-/// Whether this process is root on its host. A part of a test that is left
-/// out for it says so.
-///
-/// # Panics
-/// When there is no /proc.
-#[must_use]
-pub fn as_root(what: &str) -> bool {
-    let status = fs::read_to_string("/proc/self/status").expect("/proc");
-    let uid = field(&status, "Uid:").and_then(|ids| ids.first().copied());
-    let root = uid == Some(0);
-    if !root {
-        println!("not root: {what} is left out");
-    }
-    root
-}
-
 /// Living processes in cells of this process other than the cells' inits,
 /// by name: found by descent and by pid namespace, not by uid.
 ///

@@ -3,6 +3,8 @@
 
 pub mod attack;
 
+pub mod attacks;
+
 pub mod hostile;
 
 pub mod server;

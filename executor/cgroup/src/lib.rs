@@ -25,6 +25,10 @@ const SLACK: u64 = 1 << 20;
 /// namespace, with its shared memory, is torn down by a worker thread.
 const SETTLING: Duration = Duration::from_millis(500);
 
+/// How long page tables may take: the kernel frees them after a grace period,
+/// when every CPU has passed through its scheduler.
+const KERNEL_SETTLING: Duration = Duration::from_millis(200);
+
 mod file;
 pub mod none;
 mod place;

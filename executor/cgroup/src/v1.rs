@@ -146,13 +146,14 @@ const fn wanted(name: &'static str, access: Access, needed: bool) -> Wanted {
     }
 }
 
-const MEMORY: [Wanted; 8] = [
+const MEMORY: [Wanted; 9] = [
     wanted("memory.limit_in_bytes", Access::Both, true),
     wanted(SWAP, Access::Both, false),
     wanted("memory.usage_in_bytes", Access::Read, true),
     wanted("memory.max_usage_in_bytes", Access::Both, true),
     wanted("memory.oom_control", Access::Read, true),
     wanted("memory.kmem.tcp.limit_in_bytes", Access::Both, false),
+    wanted("memory.kmem.usage_in_bytes", Access::Read, false),
     wanted("memory.force_empty", Access::Write, true),
     wanted("memory.stat", Access::Read, true),
 ];
@@ -209,6 +210,9 @@ pub(crate) struct V1Group {
     stat: Control,
     /// What the idle slot itself uses, measured before its first run.
     base: Option<u64>,
+    /// How much of it is the kernel's own: page tables, inodes …
+    base_kernel: u64,
+    kernel: Option<Control>,
     start: Start,
 }
 
@@ -231,6 +235,8 @@ impl V1Group {
             empty: files.take("memory.force_empty")?,
             stat: files.take("memory.stat")?,
             base: None,
+            base_kernel: 0,
+            kernel: files.optional("memory.kmem.usage_in_bytes"),
             start: Start::default(),
         })
     }
@@ -264,6 +270,9 @@ impl Group for V1Group {
         self.start.memory = self.usage.number()?;
         // Not what is in use now: page cache of the last run must not raise
         // the limit of this one.
+        if self.base.is_none() {
+            self.base_kernel = self.kernel.as_ref().map_or(Ok(0), Control::number)?;
+        }
         let base = *self.base.get_or_insert(self.start.memory);
         self.set_memory((base + ceilings.memory_bytes).next_multiple_of(4096))?;
         if let Some(tcp) = &self.tcp {
@@ -301,21 +310,29 @@ impl Group for V1Group {
     }
 
     /// The next run's limit counts from the idle slot, so what the last one
-    /// held must be gone first: shared memory by itself, a moment later, page
-    /// cache because we ask.
+    /// held must be gone first: shared memory and page tables by themselves, a
+    /// moment later, page cache because we ask.
     fn rest(&mut self) -> Result<Rest, CgroupError> {
         let most = self.base.unwrap_or(0) + crate::SLACK;
-        let end = Instant::now() + crate::SETTLING;
+        let start = Instant::now();
+        let mut asked = false;
         while self.usage.number()? > most {
             let shared = self.stat.field("shmem")?;
-            if shared <= crate::SLACK {
-                // Only cache is left. Pages that others map stay, and are
-                // given up when the next run needs the room.
-                let _ = self.empty.write("0");
-                return Ok(Rest::Clean);
-            }
-            if Instant::now() > end {
+            let kernel = self.kernel.as_ref().map_or(Ok(0), Control::number)?;
+            let other = kernel.saturating_sub(self.base_kernel);
+            let waited = start.elapsed();
+            if shared > crate::SLACK && waited > crate::SETTLING {
                 return Err(CgroupError::Unsettled(shared));
+            }
+            let held = other > crate::SLACK && waited <= crate::KERNEL_SETTLING;
+            if shared <= crate::SLACK && (!asked || !held) {
+                // Pages that others map stay, and are given up when the next
+                // run needs the room; so do the kernel's own caches.
+                let _ = self.empty.write("0");
+                asked = true;
+            }
+            if shared <= crate::SLACK && !held {
+                break;
             }
             std::thread::sleep(Duration::from_millis(1));
         }

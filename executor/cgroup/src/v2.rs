@@ -298,16 +298,20 @@ impl Group for V2Group {
     /// Where `memory.peak` cannot be reset, the init moves to a fresh leaf
     /// between runs, off every run's path.
     fn rest(&mut self) -> Result<Rest, CgroupError> {
-        // Shared memory of the last run goes by itself, a moment later; the
-        // next run's limit counts from the idle slot, so wait for it.
+        // Shared memory and page tables of the last run go by themselves, a
+        // moment later; the next run's limit counts from the idle slot, so
+        // wait for them.
         let most = self.idle.unwrap_or(0) + crate::SLACK;
-        let end = Instant::now() + crate::SETTLING;
+        let start = Instant::now();
         let over = loop {
             let now = self.current.number()?;
-            if now <= most || self.stat.field("shmem")? <= crate::SLACK {
+            let (shared, waited) = (self.stat.field("shmem")?, start.elapsed());
+            let tables = self.stat.field("pagetables")?;
+            let held = tables > crate::SLACK && waited <= crate::KERNEL_SETTLING;
+            if now <= most || (shared <= crate::SLACK && !held) {
                 break now.saturating_sub(most);
             }
-            if Instant::now() > end {
+            if shared > crate::SLACK && waited > crate::SETTLING {
                 return Err(CgroupError::Unsettled(now));
             }
             std::thread::sleep(Duration::from_millis(1));

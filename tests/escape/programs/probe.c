@@ -98,7 +98,8 @@ static void p_int80_socket(void) { long r; long args = 40; unsigned *m = mmap((v
 static void p_tiocsti(void) { char c = 'x'; rc(ioctl(0, TIOCSTI, &c)); }
 static void p_personality(void) { sc(SYS_personality, 0x0040000, 0, 0, 0, 0); }
 static void p_namehandle(void) { struct { uint32_t n; int t; char b[128]; } h = {128, 0, {0}}; int m; sc(SYS_name_to_handle_at, -100, (long)"/usr", (long)&h, (long)&m, 0); if (out[0] != 'A') return; int f = open("/usr", O_RDONLY); sc(SYS_open_by_handle_at, f, (long)&h, O_RDONLY, 0, 0); }
-static void p_seccomp_nest(void) { prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); struct sock_filter f[] = {BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)}; struct sock_fprog p = {1, f}; sc(SYS_seccomp, 1, 8, (long)&p, 0, 0); }
+static void p_seccomp_nest(void) { prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); struct sock_filter f[] = {BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)}; struct sock_fprog p = {1, f}; sc(SYS_seccomp, 1, 0, (long)&p, 0, 0); }
+static void p_seccomp_listener(void) { prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); struct sock_filter f[] = {BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)}; struct sock_fprog p = {1, f}; sc(SYS_seccomp, 1, 8, (long)&p, 0, 0); }
 static void p_rlim_up(void) { struct rlimit l; getrlimit(RLIMIT_NOFILE, &l); l.rlim_max += 1000; l.rlim_cur = l.rlim_max; rc(setrlimit(RLIMIT_NOFILE, &l)); }
 static void p_fifo(void) { struct sched_param s = {1}; rc(sched_setscheduler(0, SCHED_FIFO, &s)); }
 static void p_nice(void) { rc(setpriority(PRIO_PROCESS, 0, -10)); }
@@ -242,7 +243,7 @@ static struct { const char *n; void (*f)(void); } t[] = {
   P(process_mrelease), P(kcmp), P(vhangup), P(migrate), P(ioprio_rt),
   P(killppid), P(proc1cmd), P(proc1status), P(proccpuinfo), P(procversion), P(proc_hostname), P(uring_null), P(selfexe),
   P(execexe), P(io_setup), P(inotify_init), P(pidfd_getfd_self), P(request_key), P(uffd_dev), P(devtun), P(devtty),
-  P(devptmx), P(byhandle), P(mlock), P(getlk_usr), P(ofdgetlk_usr), P(rwhint_usr), P(rwhint_get), P(setlk_own)};
+  P(devptmx), P(byhandle), P(mlock), P(seccomp_listener), P(getlk_usr), P(ofdgetlk_usr), P(rwhint_usr), P(rwhint_get), P(setlk_own)};
 int main(int c, char **a) {
   for (unsigned i = 0; i < sizeof t / sizeof *t; i++) {
     if (c > 1) {
