@@ -77,7 +77,7 @@ fn a_pipe_does_not_hold_the_collector_control() {
 /// What becomes of a run whose own file has the name of a link left behind.
 fn writes_onto_bait(without: &[Layer]) -> (String, bool) {
     let executor = executor(2, without);
-    let program = "slot=$(awk 'END { print $2 }' /proc/self/uid_map); echo slot=$slot; \
+    let program = "slot=$(readlink /proc/self/ns/user); echo slot=$slot; \
                    [ -e /tmp/victim ] && echo followed; cat answer 2>/dev/null; exit 0";
     let (left, _) = on_one_slot(&executor, hostile("state", &["leave", "bait"]), || {
         shell(program)

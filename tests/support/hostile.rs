@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use assize_executor::{Executor, FileSource, Layer, Outcome, Pack, Plan};
 
-use crate::{binaries, executor, out, plan, run};
+use crate::{binaries, executor, out, plan, run, shell};
 
 /// The executor of all tests of one process. Tests that look at the host, at
 /// one slot's past, or that switch a layer off run [`alone`] with their own.
@@ -102,6 +102,22 @@ pub fn linux(major: u32, minor: u32) -> bool {
         println!("this kernel is older than {major}.{minor}: a part of this test is left out");
     }
     recent
+}
+
+/// Whether programs and their inits share one host id here, as they do for an
+/// ordinary user without subordinate ids. A part of a test that is left out for
+/// it says so.
+#[must_use]
+pub fn one_id() -> bool {
+    static ONE: OnceLock<bool> = OnceLock::new();
+    let one = *ONE.get_or_init(|| {
+        let map = out(&run(&executor(2, &[]), shell("wc -l < /proc/self/uid_map")));
+        map.trim() == "1"
+    });
+    if one {
+        println!("init and program have one id here: a part of this test is left out");
+    }
+    one
 }
 
 /// Runs a test in a process of its own: its cells, cgroups, descriptors and
@@ -263,7 +279,8 @@ pub fn cgroup_dirs(server: u32) -> Vec<PathBuf> {
 }
 
 /// Runs `first`, then `then` until it lands on the slot that `first` had, and
-/// returns both outcomes. Both must print `slot=<uid>` as their first line.
+/// returns both outcomes. Both must print `slot=<their user namespace>` as their
+/// first line.
 ///
 /// # Panics
 /// When the slot never comes round again, or a run prints no slot.

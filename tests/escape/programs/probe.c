@@ -221,7 +221,7 @@ static void p_getlk_usr(void) { int f = open("/bin/true", O_RDONLY); struct floc
 static void p_ofdgetlk_usr(void) { int f = open("/bin/true", O_RDONLY); struct flock l = {.l_type = F_WRLCK}; rc(fcntl(f, F_OFD_GETLK, &l)); }
 static void p_rwhint_usr(void) { int f = open("/bin/true", O_RDONLY); uint64_t h = 5; rc(fcntl(f, 1036, &h)); }
 static void p_rwhint_get(void) { int f = open("/bin/true", O_RDONLY); uint64_t h = 0; rc(fcntl(f, 1035, &h)); }
-static void p_setlk_own(void) { int f = open("/tmp/lk", O_CREAT | O_RDWR, 0600); struct flock l = {.l_type = F_WRLCK}; rc(fcntl(f, F_SETLK, &l)); }
+static void p_setlk_own(void) { int f = open("/work/lk", O_CREAT | O_RDWR, 0600); struct flock l = {.l_type = F_WRLCK}; rc(fcntl(f, F_SETLK, &l)); }
 #define P(x) {#x, p_##x}
 static struct { const char *n; void (*f)(void); } t[] = {
   P(unshare_user), P(userns_mount), P(userns_net_raw), P(userns_nftables), P(mount), P(fsopen), P(open_tree), P(chroot),
