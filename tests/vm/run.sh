@@ -1,14 +1,15 @@
 #!/usr/bin/env bash
 # Proves the cgroup v2 backend on a kernel that has nothing but v2: boots
 # Debian's kernel and a small Debian root in QEMU's software emulation, runs `assize doctor`, some programs, the unit tests of assize-cgroup
-# and the escape tests in it as root, and prints a table.
+# and the escape tests in it as root and as two kinds of ordinary user, and
+# prints a table.
 #
 #   tests/vm/run.sh [--quick] [FILTER...]
 #
 # --quick leaves the escape tests out; a FILTER runs only those that match.
 #   ASSIZE_VM_BACKPORTS=1   the kernel of <release>-backports
 #   ASSIZE_VM_KVM=1         hardware virtualisation: faster, limits less exact
-#   ASSIZE_VM_TIMEOUT=900   seconds until the machine is switched off
+#   ASSIZE_VM_TIMEOUT=1800  seconds until the machine is switched off
 #   ASSIZE_VM_BIN=DIR       take assize and assize-jail from there
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -16,7 +17,7 @@ cd "$(dirname "$0")/../.."
 here=$PWD/tests/vm
 cache=${ASSIZE_CACHE:-$HOME/.cache/assize}/vm
 work=${CARGO_TARGET_DIR:-$PWD/target}/vm
-limit=${ASSIZE_VM_TIMEOUT:-900}
+limit=${ASSIZE_VM_TIMEOUT:-1800}
 say() { printf 'vm: %s\n' "$*"; }
 die() { printf 'vm: %s\n' "$*" >&2; exit 1; }
 as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi; }
@@ -61,7 +62,9 @@ apt=(-qq -o "Dir::Etc::sourcelist=$list" -o Dir::Etc::sourceparts=/dev/null
     -o "Dir::Cache::archives=$cache/debs" -o Dir::Cache::pkgcache= -o Dir::Cache::srcpkgcache=
     -o APT::Architecture=amd64 -o "APT::Sandbox::User=$(id -un)")
 
-root=$cache/root-$release.img
+# Named after what is in it: another list of packages is another image.
+packages=(bash dash coreutils grep sed gawk findutils util-linux mount procps python3 gcc g++ libc6-dev busybox-static uidmap)
+root=$cache/root-$release-$(printf '%s ' "${packages[@]}" | sha256sum | cut -c1-12).img
 kernel=$cache/kernel-$sources
 scratch=
 machine=
@@ -96,6 +99,14 @@ build_root() {
     mkdir -p "$tree"/{dev,proc,sys,tmp,run,root,srv,etc} "$tree"/usr/local/{bin,lib,sbin}
     printf 'root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534::/:/bin/false\n' >"$tree/etc/passwd"
     printf 'root:x:0:\nnogroup:x:65534:\n' >"$tree/etc/group"
+    # Two ordinary users: one with subordinate ids, one without.
+    local user
+    for user in plain:71000 granted:71001; do
+        printf '%s:x:%s:%s::/tmp:/bin/sh\n' "${user%:*}" "${user#*:}" "${user#*:}" >>"$tree/etc/passwd"
+        printf '%s:x:%s:\n' "${user%:*}" "${user#*:}" >>"$tree/etc/group"
+    done
+    echo granted:165536:65536 | tee "$tree/etc/subuid" >"$tree/etc/subgid"
+    chmod 4755 "$tree/usr/bin/newuidmap" "$tree/usr/bin/newgidmap"
     printf '127.0.0.1 localhost\n' >"$tree/etc/hosts"
     # Something that a cell must not show.
     printf 'root:*:1::::::\n' >"$tree/etc/shadow"
@@ -109,7 +120,6 @@ if [ ! -s "$root" ]; then
     fetch
     say "building a root file system from packages"
     rm -f "$cache"/debs/*.deb
-    packages=(bash dash coreutils grep sed gawk findutils util-linux mount procps python3 gcc g++ libc6-dev busybox-static)
     apt-get "${apt[@]}" -y --no-install-recommends --download-only install "${packages[@]}" >/dev/null
     scratch=$(mktemp -d)
     export -f build_root unpack
@@ -177,7 +187,7 @@ fi
 say "building what is to be tested"
 target=${CARGO_TARGET_DIR:-$PWD/target}
 bin=${ASSIZE_VM_BIN:-$target/release}
-[ -n "${ASSIZE_VM_BIN:-}" ] || cargo build --quiet --release -p assize -p assize-jail
+[ -n "${ASSIZE_VM_BIN:-}" ] || cargo build --quiet --release -p assize -p assize-keeper -p assize-jail
 tests=$(cargo test --quiet --release --no-run --message-format=json -p assize-cgroup --lib -p assize-tests --test escape |
     python3 -Ic '
 import json, sys
@@ -190,7 +200,7 @@ rm -rf "$payload"
 mkdir -p "$payload/vm/release/deps" "$payload/etc" "$payload$PWD/tests/escape"
 cp -r tests/escape/programs "$payload$PWD/tests/escape/"
 cp "$cache/busybox" "$here/guest.sh" "$payload/vm/"
-for file in assize assize-jail; do
+for file in assize assize-keeper assize-jail; do
     strip -o "$payload/vm/release/$file" "$bin/$file"
 done
 while read -r name path; do
