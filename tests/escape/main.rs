@@ -10,6 +10,7 @@ mod compilers;
 mod controls;
 mod files;
 mod handover;
+mod kills;
 mod leaks;
 mod lifted;
 mod memory;
