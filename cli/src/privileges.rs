@@ -52,6 +52,13 @@ impl Identity {
     }
 }
 
+/// Whether this user namespace has a single id, so that its root is an ordinary
+/// user of the host and can become nobody else.
+fn alone() -> bool {
+    let map = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
+    map.split_whitespace().nth(2) == Some("1") && map.lines().count() == 1
+}
+
 /// Becomes `identity`, for good, when this process is root; gives up every
 /// capability and the right to gain any in either case. Must be called while
 /// there is one thread: capabilities and no_new_privs are each thread's own.
@@ -63,7 +70,7 @@ pub(crate) fn give_up(identity: &Identity) -> Result<()> {
             let _ = remove_capability_from_bounding_set(capability);
         }
     }
-    if nix::unistd::geteuid().is_root() {
+    if nix::unistd::geteuid().is_root() && !alone() {
         let Identity { uid, gid } = *identity;
         let hint = "this host has no such id (a container?): name one with --user";
         setgroups(&[]).context("dropping supplementary groups")?;

@@ -94,7 +94,7 @@ impl Blueprint {
             filters: vec![seccomp::no_x32(), quiet],
             allow_list,
             without: config.without.clone(),
-            ids: identity::source(),
+            ids: identity::source()?,
         })
     }
 

@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use assize_wire::cell::IdSource;
 
+use crate::outcome::Fault;
+
 /// Ids a server uses at most: two for each of 512 slots.
 pub(crate) const SPAN: u32 = 0x400;
 
@@ -17,10 +19,11 @@ const HIGH: u32 = 0x4A00_0000;
 ///
 /// * Root maps any id: a block of its own, spread by pid so that two servers
 ///   on one host rarely share one.
-/// * Root of a container has the ids its user namespace has: the last ones.
+/// * Root of a container has the ids its user namespace has: the last ones. With
+///   one id or few it is no more than an ordinary user.
 /// * An ordinary user has what /etc/subuid and /etc/subgid grant, when the
 ///   set-uid `newuidmap` is there to map them; else only their own id.
-pub(crate) fn source() -> IdSource {
+pub(crate) fn source() -> Result<IdSource, Fault> {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let instance = COUNT.fetch_add(1, Ordering::Relaxed);
     let uid = nix::unistd::geteuid().as_raw();
@@ -29,32 +32,49 @@ pub(crate) fn source() -> IdSource {
         let first = HIGH + spread * SPAN;
         let first = match (mapped("uid_map"), mapped("gid_map")) {
             (Some(uids), Some(gids)) => within(first, uids.min(gids)),
-            (_, _) => first,
+            (_, _) => Some(first),
         };
-        return IdSource::Pairs {
-            first,
-            subordinate: false,
+        return match first {
+            Some(first) => Ok(IdSource::Pairs {
+                first,
+                subordinate: false,
+            }),
+            // Our own id may be the host's root: no program runs as that.
+            None if outside_of_root() == Some(0) => Err(Fault::Host(
+                "this user namespace maps root and too few other ids for programs to run as: \
+                 map at least 16384, or start as an ordinary user"
+                    .to_owned(),
+            )),
+            None => Ok(IdSource::Own),
         };
     }
-    match subordinate(uid) {
+    Ok(match subordinate(uid) {
         Some(first) => IdSource::Pairs {
             first,
             subordinate: true,
         },
         None => IdSource::Own,
-    }
+    })
 }
 
-/// `first`, or the last block under `count` ids when that is too high. The
-/// very last ids are left alone: 65534 is nobody's, everywhere.
-fn within(first: u32, count: u64) -> u32 {
-    let fits = u64::from(first) + u64::from(SPAN) <= count;
-    let last = count.saturating_sub(u64::from(SPAN) + 2);
-    if fits {
-        first
-    } else {
-        u32::try_from(last).unwrap_or(first)
+/// What uid 0 of this user namespace is in the one above.
+fn outside_of_root() -> Option<u32> {
+    let map = fs::read_to_string("/proc/self/uid_map").ok()?;
+    let root = map.lines().find(|l| l.trim_start().starts_with("0 "))?;
+    root.split_whitespace().nth(1)?.parse().ok()
+}
+
+/// `first`, or the last block under `count` ids when that is too high; none
+/// when there are too few. The very last ids are left alone: 65534 is
+/// nobody's, everywhere.
+fn within(first: u32, count: u64) -> Option<u32> {
+    if u64::from(first) + u64::from(SPAN) <= count {
+        return Some(first);
     }
+    // What lies below belongs to the container's own users.
+    const USERS: u64 = 10_000;
+    let last = count.checked_sub(u64::from(SPAN) + 2)?;
+    (last >= USERS).then(|| u32::try_from(last).ok()).flatten()
 }
 
 /// One past the highest id of this process's user namespace.
@@ -120,8 +140,9 @@ mod tests {
 
     #[test]
     fn a_small_user_namespace_gives_its_last_ids_but_not_nobody() {
-        let first = within(HIGH, 65536);
+        let first = within(HIGH, 65536).unwrap();
         assert!(first + SPAN <= 65534);
-        assert_eq!(within(HIGH, u64::from(u32::MAX)), HIGH);
+        assert_eq!(within(HIGH, u64::from(u32::MAX)), Some(HIGH));
+        assert_eq!(within(HIGH, 1), None);
     }
 }

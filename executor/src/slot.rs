@@ -40,6 +40,20 @@ pub(crate) struct Facts {
     pub(crate) cgroups: Kind,
 }
 
+/// Where init and program share a uid, that uid may own the jail's binary too,
+/// which a program can then reach through its own /proc/self/exe
+/// (CVE-2019-5736): Landlock is what stands between.
+const UNGUARDED: &str = "this kernel has no Landlock, without which a program of the server's own \
+    uid could reach the server's files; run as root, or give this user subordinate ids \
+    (package uidmap, and a line in /etc/subuid and /etc/subgid)";
+
+impl Facts {
+    fn guarded(&self, jail: &Jail) -> bool {
+        let blueprint = &self.blueprint;
+        blueprint.two_ids() || jail.traits.landlock_abi > 0 || !blueprint.has(Layer::Landlock)
+    }
+}
+
 struct Live {
     jail: Jail,
     group: Box<dyn Group>,
@@ -70,6 +84,11 @@ impl Slot {
     fn live(&mut self) -> Result<&mut Live, Fault> {
         if self.live.is_none() {
             let (jail, group) = self.lease.open()?;
+            if !self.facts.guarded(&jail) {
+                drop(jail);
+                self.lease.close();
+                return Err(Fault::CellNotBuilt(UNGUARDED.to_owned()));
+            }
             let enforced = enforced(&self.facts, &jail);
             self.live = Some(Live {
                 jail,

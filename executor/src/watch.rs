@@ -37,6 +37,10 @@ impl Capture {
     pub(crate) fn new(limit: u64) -> Result<(Self, OwnedFd), Fault> {
         let flags = rustix::pipe::PipeFlags::CLOEXEC;
         let (ours, theirs) = rustix::pipe::pipe_with(flags).map_err(|e| host(e.into()))?;
+        // A pipe belongs to whoever made it; the program, of another uid, opens
+        // it anew through /dev/stdout.
+        let writable = rustix::fs::Mode::from_raw_mode(0o222);
+        rustix::fs::fchmod(&theirs, writable).map_err(|e| host(e.into()))?;
         rustix::io::ioctl_fionbio(&ours, true).map_err(|e| host(e.into()))?;
         Ok((
             Self {

@@ -8,6 +8,7 @@ mod binary;
 mod bombs;
 mod compilers;
 mod controls;
+mod examples;
 mod files;
 mod handover;
 mod kills;

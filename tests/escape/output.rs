@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use assize_executor::{End, Limit, Outcome};
 use assize_tests::hostile::{hostile, shared, show};
-use assize_tests::{limited, out, run};
+use assize_tests::{limited, out, run, shell};
 
 fn quick(args: &[&str]) -> Outcome {
     let plan = limited(hostile("output", args), |l| {
@@ -105,4 +105,17 @@ fn a_program_that_takes_its_output_back_harms_only_itself() {
     );
     let said = out(&outcome);
     assert!(said.is_empty() || said == "said\n", "{said:?}");
+}
+
+#[test]
+fn streams_can_be_opened_by_their_names_and_not_read() {
+    let script = "echo one > /dev/stdout; echo two > /dev/stderr; \
+                  cat < /proc/self/fd/1 2>/dev/null || echo unread";
+    let outcome = run(shared(), shell(script));
+    assert_eq!(out(&outcome), "one\nunread\n", "{}", show(&outcome));
+    assert!(
+        outcome.stderr.data.starts_with(b"two\n"),
+        "{}",
+        show(&outcome)
+    );
 }

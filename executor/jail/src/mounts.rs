@@ -8,7 +8,7 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 use assize_sys::mount::{MountFlags, restrict};
-use assize_wire::cell::{CellSpec, Layer, SetupFailure, Step};
+use assize_wire::cell::{CellSpec, Layer, PROC_ITEM, SetupFailure, Step};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::unistd::{chdir, pivot_root};
 use rustix::fs::CWD;
@@ -133,7 +133,7 @@ fn mount_proc(writable: bool, private: bool) -> Result<OwnedFd, SetupFailure> {
         }
         fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, flags)
     };
-    make().at(Step::Mounts)
+    make().at_item(Step::Mounts, usize::from(PROC_ITEM))
 }
 
 /// Makes the stage the root and lets go of the host's tree for good.

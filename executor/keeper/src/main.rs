@@ -61,7 +61,7 @@ fn run() -> Result<(), FrameError> {
         Err(error) => return Err(error),
     };
     let leases = receive_leases(&server, spec.slots)?;
-    let prepared = privileges::reduce()
+    let prepared = privileges::reduce(spec.ids)
         .map_err(|e| refused(None, format!("giving up capabilities: {e}")))
         .and_then(|()| hierarchy(&spec));
     match prepared {

@@ -199,6 +199,9 @@ impl Step {
     ];
 }
 
+/// The item of [`Step::Mounts`] that is the cell's own /proc.
+pub const PROC_ITEM: u16 = 1000;
+
 /// A step that failed: a fixed-size fact, no strings, so it can be sent from
 /// between fork and exec.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
