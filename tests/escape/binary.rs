@@ -60,7 +60,7 @@ fn a_descriptor_that_the_server_leaks_stops_at_the_jail() {
             let exe = std::env::current_exe().expect("a path");
             let output = Command::new("/bin/sh")
                 .arg("-c")
-                .arg("exec 7</etc/hostname; exec \"$0\" --exact \"$1\" --nocapture")
+                .arg("exec 7</etc/passwd; exec \"$0\" --exact \"$1\" --nocapture")
                 .arg(exe)
                 .arg("binary::a_descriptor_that_the_server_leaks_stops_at_the_jail")
                 .env(INSIDE, "1")

@@ -20,9 +20,16 @@ fn collecting(script: &str, paths: &[&str]) -> Plan {
     }
 }
 
-const PLANT: &str = "echo secret > /tmp/secret; ln -s /tmp/secret link; ln -s /tmp dir; \
-                     ln -s /proc/self/root magic";
-const PLANTED: [&str; 4] = ["link", "dir/secret", "magic/tmp/secret", "../tmp/secret"];
+// Not in /work itself, which is sticky: hosts with fs.protected_symlinks follow
+// nobody else's link there.
+const PLANT: &str = "echo secret > /tmp/secret; mkdir in; ln -s /tmp/secret in/link; \
+                     ln -s /tmp in/dir; ln -s /proc/self/root in/magic";
+const PLANTED: [&str; 4] = [
+    "in/link",
+    "in/dir/secret",
+    "in/magic/tmp/secret",
+    "../tmp/secret",
+];
 
 fn planted(executor: &Executor) -> Outcome {
     let outcome = run(executor, collecting(PLANT, &PLANTED));

@@ -11,17 +11,17 @@ use assize_tests::{alone, executor, limited, out, python, run};
 const DENIED: [(&str, &str); 9] = [
     (
         "EPERM",
-        "unshare_user userns_mount userns_net_raw userns_nftables timens mount umount remount unshare_ipc capset setgroups setuid0 setgid0 kill1 kill1_9 sigqueue1 pidfd_signal1 mknod mknod_disk rlim_up fifo chmodtmp mlock",
+        "unshare_user userns_mount userns_net_raw userns_nftables timens mount umount remount unshare_ipc capset setgroups setuid0 setgid0 mknod mknod_disk rlim_up fifo chmodtmp mlock",
     ),
     (
         "ENOSYS",
-        "prlimit1 setprio1 affinity1 setsched1 prio1 rlimit1 fcntl_lease flock_usr inotify_usr fsopen fsopen_config open_tree chroot pivot setns_self ptrace1 ptrace_child vmread1 vmwrite1 pidfd_getfd1 clone_newuser clone_newpid clone3_newuser timens_clone iouring keyctl addkey_user uffd bpf perf netlink netlink_pair vsock alg packet ax25 can xdp smc tipc kcm tiocsti tiocsti_high tioclinux personality namehandle clock syslog module kexec reboot swapon sethost iopl ldt acct quota quotactl_fd lookup_dcookie moveto fanotify mount_setattr statmount listmount lsm_attr cachestat memfd_secret process_mrelease kcmp vhangup migrate ioprio_rt uring_null io_setup inotify_init pidfd_getfd_self request_key byhandle rwhint_usr rwhint_get",
+        "kill1 kill1_9 sigqueue1 pidfd_signal1 madvise1 pidfd_ns1 prlimit1 setprio1 affinity1 setsched1 prio1 rlimit1 fcntl_lease flock_usr inotify_usr fsopen fsopen_config open_tree chroot pivot setns_self ptrace1 ptrace_child vmread1 vmwrite1 pidfd_getfd1 clone_newuser clone_newpid clone3_newuser timens_clone iouring keyctl addkey_user uffd bpf perf netlink netlink_pair vsock alg packet ax25 can xdp smc tipc kcm tiocsti tiocsti_high tioclinux personality namehandle clock syslog module kexec reboot swapon sethost iopl ldt acct quota quotactl_fd lookup_dcookie moveto fanotify mount_setattr statmount listmount lsm_attr cachestat memfd_secret process_mrelease kcmp vhangup migrate ioprio_rt uring_null io_setup inotify_init pidfd_getfd_self request_key byhandle rwhint_usr rwhint_get",
     ),
     (
         "ENOENT",
         "setns proc1mem proc1env proc1root proc1maps corepat sysrq dropc kcore kallsyms kmsg devkvm devvda devmem devfuse wvar shadow root work sysfs cgroupfs cgroupfs_mk thp proc1cmd proc1status proccpuinfo procversion proc_hostname execexe uffd_dev devtun devtty devptmx",
     ),
-    ("EACCES", "nice madvise1 pidfd_ns1 wpasswd box rootdir mq"),
+    ("EACCES", "nice wpasswd box rootdir mq"),
     (
         "EROFS",
         "wroot wusr wdev wetc oomadj selfmem rmwork null_times",
@@ -81,9 +81,6 @@ fn every_probe_gets_the_answer_in_the_table() {
         for name in names.split_whitespace() {
             expected.insert(name, format!("DENIED {errno}"));
         }
-    }
-    if !linux(6, 11) {
-        expected.insert("pidfd_ns1", "DENIED ENOTTY".to_owned());
     }
     if one_id() {
         // Directories that one owns may be closed to oneself; what nobody may

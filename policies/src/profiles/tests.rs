@@ -150,8 +150,8 @@ fn numbers_that_contradict_each_other_are_refused() {
 fn an_example_that_does_not_hold_is_refused_with_what_it_got() {
     for (text, expected) in [
         (
-            "must_deny = [{ syscall = \"kill\", args = [1, 9], why = \"x\" }]",
-            "profile mine: example kill([1, 9, 0, 0, 0, 0]): must be denied, got: allowed",
+            "must_deny = [{ syscall = \"kill\", args = [2, 9], why = \"x\" }]",
+            "profile mine: example kill([2, 9, 0, 0, 0, 0]): must be denied, got: allowed",
         ),
         (
             "must_allow = [{ syscall = \"mount\", why = \"x\" }]",
