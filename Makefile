@@ -33,15 +33,16 @@ lint: setup  ## formatting and clippy
 	cargo clippy --workspace --all-targets --quiet -- -D warnings
 
 # Tests run against binaries of their own profile.
-test: lint  ## everything: fmt, clippy, unit, escape, integrity, api, wasi, doc tests
+test: lint  ## everything: fmt, clippy, unit, escape (as root and as a user), integrity, api, wasi, doc tests
 	cargo build --release --workspace
 	runtimes/wasi/build.sh target/guests
 	python3 -I runtimes/guest/python/test_guest.py
 	cargo test --release --workspace --doc --quiet
+	$(SUDO) tests/rootless.sh
 	$(SUDO) env ASSIZE_GUESTS=$(CURDIR)/target/guests ASSIZE_HUMANEVAL=$(CURDIR)/$(DATA)/HumanEval.jsonl.gz \
 		cargo nextest run --release --workspace --no-fail-fast
 
-test-vm: build  ## doctor and escape tests on a cgroup v2 kernel in QEMU (software emulation)
+test-vm: build  ## doctor and escape tests, as root and rootless, on a cgroup v2 kernel in QEMU
 	tests/vm/run.sh
 
 # Coverage-guided runs of fuzz/src/targets.rs; the test run has its own smoke

@@ -61,10 +61,21 @@ delegate() { # DIRECTORY
 }
 own() { awk -F: -v c="$1" '$2 == c || (c == "" && $1 == "0") { print $3 }' /proc/self/cgroup; }
 if [ -e /sys/fs/cgroup/cgroup.controllers ]; then
+    grant() { # DIRECTORY: its children get the controllers
+        local controller
+        for controller in memory pids cpu; do
+            echo "+$controller" >"$1/cgroup.subtree_control" || return 1
+        done 2>/dev/null
+    }
     here=/sys/fs/cgroup$(own "")
-    for controller in memory pids cpu; do
-        echo "+$controller" >"$here/cgroup.subtree_control" || die "$controller cannot be delegated below $here"
-    done
+    # A group with processes of its own may grant nothing, the root excepted.
+    if grant /sys/fs/cgroup; then
+        here=/sys/fs/cgroup
+    elif ! grant "$here"; then
+        mkdir -p "$here/assize-tests"
+        while read -r pid; do echo "$pid" >"$here/assize-tests/cgroup.procs" || true; done <"$here/cgroup.procs" 2>/dev/null
+        grant "$here" || die "memory, pids and cpu cannot be delegated below $here"
+    fi
     delegate "$here"
 else
     for controller in memory pids cpuacct; do

@@ -113,7 +113,7 @@ fn arrows_between_crates_point_one_way() {
 }
 
 #[test]
-fn the_jail_uses_sys_and_wire_and_nothing_asynchronous() {
+fn keeper_and_jail_use_sys_and_wire_and_nothing_asynchronous() {
     let all = dependencies();
     let allowed: BTreeSet<String> = ["assize-sys", "assize-wire", "landlock", "nix", "rustix"]
         .map(str::to_owned)
@@ -123,7 +123,21 @@ fn the_jail_uses_sys_and_wire_and_nothing_asynchronous() {
         "{:?}",
         all["assize-jail"]
     );
-    for name in ["assize-jail", "assize-sys", "assize-wire"] {
+    let allowed: BTreeSet<String> = [
+        "assize-cgroup",
+        "assize-sys",
+        "assize-wire",
+        "nix",
+        "rustix",
+    ]
+    .map(str::to_owned)
+    .into();
+    assert!(
+        all["assize-keeper"].is_subset(&allowed),
+        "{:?}",
+        all["assize-keeper"]
+    );
+    for name in ["assize-jail", "assize-keeper", "assize-sys", "assize-wire"] {
         for heavy in ["tokio", "serde_json", "axum", "tracing"] {
             assert!(!all[name].contains(heavy), "{name} uses {heavy}");
         }
