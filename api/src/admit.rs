@@ -179,7 +179,7 @@ pub(crate) fn judgement_for(
         }
         tests.push(test);
     }
-    let reward = Scheme::parse(&request.reward.scheme, &request.reward.params)
+    let reward = Scheme::parse(&request.reward.scheme, &request.reward.params, tests.len())
         .map_err(|e| refuse("unknown_reward", "reward", e.to_string()))?;
     Ok(Case {
         submission,

@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 
 use crate::checker::Checker;
 use crate::plain::Json;
-use crate::reward::Scheme;
+use crate::reward::{Channels, Scheme};
 use crate::verdict::Verdict;
 
 /// One program and one input.
@@ -118,6 +118,8 @@ pub struct Judgement {
     pub tests: Vec<TestResult>,
     /// The reward; none where we do not know.
     pub reward: Option<f64>,
+    /// The reward's channels, when they were asked for.
+    pub channels: Option<Channels>,
     /// Whether tests and candidate were in different processes.
     pub integrity: Integrity,
     /// What the compiler said, for languages that have one.

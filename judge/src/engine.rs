@@ -13,6 +13,7 @@ use crate::case::{
 use crate::channel::{Answer, ask};
 use crate::checker::Checker;
 use crate::plain::{Json, equals_json};
+use crate::reward::Trial;
 use crate::script;
 use crate::verdict::Verdict;
 
@@ -118,6 +119,7 @@ impl Engine {
             total: case.tests.len(),
             tests: Vec::new(),
             reward: None,
+            channels: None,
             integrity: Integrity::Isolated,
             compile: None,
             usage: Usage::default(),
@@ -132,9 +134,13 @@ impl Engine {
             Built::Refused(report) => {
                 judgement.compile = Some(report);
                 judgement.verdict = Verdict::CompileError;
-                judgement.reward = case
-                    .reward
-                    .reward(&[Verdict::CompileError], case.tests.len());
+                let refused = Trial {
+                    verdict: Verdict::CompileError,
+                    input_bytes: 0,
+                    violated: false,
+                };
+                judgement.reward = case.reward.reward(&[refused], case.tests.len());
+                judgement.channels = case.reward.channels(&[refused], case.tests.len());
                 return Ok(judgement);
             }
         };
@@ -148,9 +154,11 @@ impl Engine {
                 break;
             }
         }
-        let ran: Vec<Verdict> = judgement.tests.iter().map(|t| t.verdict).collect();
-        judgement.verdict = Verdict::fold(ran.iter().copied()).unwrap_or(Verdict::JudgeError);
+        let ran: Vec<Trial> = judgement.tests.iter().zip(&case.tests).map(trial).collect();
+        let verdicts = ran.iter().map(|t| t.verdict);
+        judgement.verdict = Verdict::fold(verdicts).unwrap_or(Verdict::JudgeError);
         judgement.reward = case.reward.reward(&ran, case.tests.len());
+        judgement.channels = case.reward.channels(&ran, case.tests.len());
         Ok(judgement)
     }
 
@@ -342,5 +350,23 @@ pub(crate) fn not_accepted(outcome: &Outcome) -> String {
         End::Limit(Limit::Wall) => "wall time ran out (it was waiting or sleeping)".to_owned(),
         End::Limit(Limit::Memory) => "memory ran out".to_owned(),
         End::Limit(Limit::Output) => "it wrote more than it may".to_owned(),
+    }
+}
+
+/// A test as rewards see it.
+fn trial((result, test): (&TestResult, &Test)) -> Trial {
+    let input_bytes = match &test.kind {
+        TestKind::Program { stdin, .. } => stdin.len(),
+        TestKind::Call { args, kwargs, .. } => {
+            let named: usize = kwargs.iter().map(|(k, v)| k.len() + v.text_len()).sum();
+            args.iter().map(Json::text_len).sum::<usize>() + named
+        }
+        TestKind::Script { script, .. } => script.len(),
+    };
+    let refused = |o: &Outcome| o.violations.iter().any(|v| v.kind == "syscall");
+    Trial {
+        verdict: result.verdict,
+        input_bytes: input_bytes as u64,
+        violated: result.outcome.as_ref().is_some_and(refused),
     }
 }

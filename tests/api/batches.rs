@@ -16,7 +16,11 @@ fn lines(text: &str) -> Vec<Value> {
 }
 
 fn post(body: &str, kind: &str) -> Vec<Value> {
-    let url = format!("http://{}/v1/batches", server().address);
+    post_asking("", body, kind)
+}
+
+fn post_asking(query: &str, body: &str, kind: &str) -> Vec<Value> {
+    let url = format!("http://{}/v1/batches{query}", server().address);
     let mut response = ureq::post(&url)
         .header("content-type", kind)
         .send(body)
@@ -49,6 +53,51 @@ fn every_case_is_answered_once_with_its_index() {
             }
         }
     }
+}
+
+#[test]
+fn a_line_per_group_follows_with_its_advantages() {
+    let in_group = |code: &str, group: &str| {
+        let mut case = add(code);
+        case["group"] = json!(group);
+        case
+    };
+    let right = "def add(a, b): return a + b";
+    let wrong = "def add(a, b): return a";
+    let cases = [
+        in_group(right, "p"),
+        in_group(wrong, "p"),
+        in_group(right, "q"),
+        in_group(wrong, "p"),
+        in_group(right, "p"),
+        add(right),
+    ];
+    let ndjson: String = cases.iter().map(|c| format!("{c}\n")).collect();
+    let body = json!({"cases": cases, "group_advantage": "grpo"}).to_string();
+    for answers in [
+        post(&body, "application/json"),
+        post_asking("?group_advantage=grpo", &ndjson, "application/x-ndjson"),
+    ] {
+        assert_eq!(answers.len(), 8);
+        let (p, q) = (&answers[6], &answers[7]);
+        assert_eq!(
+            (&p["group"], &p["indexes"]),
+            (&json!("p"), &json!([0, 1, 3, 4]))
+        );
+        assert_eq!(p["rewards"], json!([1.0, 0.0, 0.0, 1.0]));
+        let first = p["advantages"][0].as_f64().unwrap();
+        assert!((first - 0.866_023_9).abs() < 1e-6, "{p}");
+        assert_eq!(
+            (&p["informative"], &q["informative"]),
+            (&json!(true), &json!(false))
+        );
+    }
+    let answer = server().post(
+        "/v1/batches",
+        &json!({"cases": cases, "group_advantage": "ppo"}),
+    );
+    assert_eq!(answer.status, 400, "{}", answer.body);
+    assert_eq!(answer.body["error"]["details"]["field"], "group_advantage");
 }
 
 #[test]

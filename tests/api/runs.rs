@@ -287,3 +287,37 @@ fn the_committed_openapi_document_is_current() {
         assert!(document["paths"][path]["post"].is_object());
     }
 }
+
+#[test]
+fn reward_schemes_go_by_name_and_channels_come_beside() {
+    let case = |reward: Value| {
+        json!({
+            "language": "python", "code": "print(int(input()) * 2)", "reward": reward,
+            "tests": [
+                {"stdin": "1", "stdout": "2"}, {"stdin": "2", "stdout": "4"}, {"stdin": "333", "stdout": "0"},
+            ],
+        })
+    };
+    for (reward, expected) in [
+        (json!({"scheme": "levels"}), -0.3),
+        (json!({"scheme": "longest_k", "params": {"k": 1}}), 0.0),
+        (
+            json!({"scheme": "weighted", "params": {"weights": [1, 1, 2]}}),
+            0.5,
+        ),
+        (
+            json!({"scheme": "subtask_min", "params": {"subtasks": [[0, 1], [2]]}}),
+            0.5,
+        ),
+    ] {
+        let got = judge(&case(reward.clone()))["reward"].as_f64().unwrap();
+        assert!((got - expected).abs() < 1e-9, "{reward}: {got}");
+    }
+    let body = judge(&case(json!({"scheme": "vector"})));
+    assert_eq!(body["reward"], 0.0);
+    assert_eq!(body["rewards"]["tests"], json!([1.0, 1.0, 0.0]));
+    assert_eq!(
+        (&body["rewards"]["compile"], &body["rewards"]["cost"]),
+        (&json!(1.0), &json!(0.0))
+    );
+}

@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should panic")]
 
 mod forgers;
+mod hacks;
 mod humaneval;
 
 use std::sync::{Arc, OnceLock};

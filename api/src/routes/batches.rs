@@ -6,9 +6,10 @@
 //! running cases with it: dropping a case's future kills its cell.
 
 use std::convert::Infallible;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use assize_executor::Fault;
+use assize_judge::reward::Advantage;
 use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
 use axum::http::{StatusCode, header};
@@ -24,6 +25,7 @@ use crate::error::ApiError;
 use crate::extract::{MAX_BODY, parse, read_json, too_large};
 use crate::ndjson::{self, Ended, Line};
 use crate::queue::Patience;
+use crate::routes::groups::{self, Groups};
 use crate::routes::tries::new_id;
 use crate::server::App;
 use crate::types::{Answer, BatchRequest, ErrorBody, JudgementRequest, RunRequest};
@@ -33,7 +35,8 @@ const MAX_BATCH: usize = 64 << 20;
 
 /// Tries many cases. `application/json` with `cases`, or `application/x-ndjson`
 /// with one case a line; answers are NDJSON in completion order, each with the
-/// `index` of its case.
+/// `index` of its case. With `group_advantage` (in the body; for NDJSON in the
+/// query) a line per group follows the last answer.
 #[utoipa::path(
     post,
     path = "/v1/batches",
@@ -66,6 +69,7 @@ pub(crate) async fn batches(
     // A line is taken from the channel when the window has room for it.
     let (lines, cases) = mpsc::channel(1);
     let (gone, left) = oneshot::channel();
+    let mut advantage = groups::in_query(request.uri().query())?;
     let reader = if ndjson {
         let body = request.into_body();
         tokio::spawn(async move {
@@ -75,7 +79,10 @@ pub(crate) async fn batches(
         })
     } else {
         let (body, share) = read_json(&app, request, MAX_BATCH).await?;
-        let checked = check(&app, &caller, &body)?;
+        let (checked, named) = check(&app, &caller, &body)?;
+        if named != Advantage::None {
+            advantage = named;
+        }
         drop(gone);
         tokio::spawn(async move {
             let _share = share;
@@ -90,7 +97,7 @@ pub(crate) async fn batches(
     let (answers, stream) = mpsc::channel::<Bytes>(64);
     tokio::spawn(async move {
         let _permit = permit;
-        drive(app, caller, cases, left, answers).await;
+        drive(app, caller, Groups::new(advantage), cases, left, answers).await;
         reader.abort();
     });
     let stream = futures::stream::unfold(stream, |mut stream| async move {
@@ -110,14 +117,14 @@ enum Case {
 }
 
 /// Everything in a JSON batch is checked before any of it runs.
-fn check(app: &App, caller: &Caller, body: &[u8]) -> Result<Vec<Box<RawValue>>, ApiError> {
+fn check(
+    app: &App,
+    caller: &Caller,
+    body: &[u8],
+) -> Result<(Vec<Box<RawValue>>, Advantage), ApiError> {
     let rights = &caller.rights;
     let batch: BatchRequest = parse(body, "")?;
-    if !matches!(batch.group_advantage.as_deref(), None | Some("none")) {
-        let message = "group_advantage: only \"none\" is available on this server";
-        let error = ApiError::new(StatusCode::BAD_REQUEST, "invalid_field", message);
-        return Err(error.field("group_advantage"));
-    }
+    let advantage = groups::named(batch.group_advantage.as_deref())?;
     if batch.cases.is_empty() {
         let error = ApiError::new(StatusCode::BAD_REQUEST, "empty_batch", "there are no cases");
         return Err(error.field("cases"));
@@ -136,7 +143,7 @@ fn check(app: &App, caller: &Caller, body: &[u8]) -> Result<Vec<Box<RawValue>>, 
             return Err(error.field(field));
         }
     }
-    Ok(batch.cases)
+    Ok((batch.cases, advantage))
 }
 
 /// What has `tests` is a judgement, what has none is a run.
@@ -163,6 +170,7 @@ struct AnswerLine {
 async fn drive(
     app: Arc<App>,
     caller: Arc<Caller>,
+    groups: Groups,
     mut cases: mpsc::Receiver<Line>,
     left: oneshot::Receiver<()>,
     answers: mpsc::Sender<Bytes>,
@@ -170,20 +178,26 @@ async fn drive(
     let window = Arc::new(Semaphore::new(app.window));
     // Dropping the set, when the client is gone, drops its tasks' futures.
     let mut running = JoinSet::new();
+    let groups = Arc::new(Mutex::new(groups));
     let work = async {
         let mut index = 0;
         while let Some((room, line)) = next_case(&window, &mut cases).await {
             let (app, answers) = (Arc::clone(&app), answers.clone());
-            let caller = Arc::clone(&caller);
+            let (caller, groups) = (Arc::clone(&caller), Arc::clone(&groups));
             running.spawn(async move {
                 let answer = try_case(&app, &caller, line).await;
                 drop(room);
+                lock(&groups).note(index, &answer);
                 let _ = answers.send(encode(index, answer)).await;
             });
             index += 1;
             while running.try_join_next().is_some() {}
         }
         while running.join_next().await.is_some() {}
+        let lines = lock(&groups).lines();
+        for line in lines {
+            let _ = answers.send(line.into()).await;
+        }
     };
     let gone = async {
         // An error means that reading ended well.
@@ -196,6 +210,10 @@ async fn drive(
         () = gone => {}
         () = answers.closed() => {}
     }
+}
+
+fn lock(groups: &Mutex<Groups>) -> MutexGuard<'_, Groups> {
+    groups.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 type Room = tokio::sync::OwnedSemaphorePermit;

@@ -1,6 +1,7 @@
 //! The endpoints.
 
 pub(crate) mod batches;
+pub(crate) mod groups;
 pub(crate) mod info;
 pub mod present;
 pub(crate) mod tries;

@@ -105,6 +105,7 @@ pub fn judgement(
         total: judged.total,
         tests: judged.tests.iter().map(test).collect(),
         reward: judged.reward,
+        rewards: judged.channels.clone(),
         integrity: judged.integrity,
         compile: judged.compile.as_ref().map(compile),
         usage: usage(&judged.usage),

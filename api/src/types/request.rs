@@ -214,7 +214,7 @@ pub struct BatchRequest {
     /// The cases.
     #[schema(value_type = Vec<Object>)]
     pub cases: Vec<Box<RawValue>>,
-    /// Group advantages; only `none` is available yet.
+    /// `none`, `grpo`, `dr_grpo` or `rloo`: a line per group follows the answers.
     #[serde(default)]
     pub group_advantage: Option<String>,
 }

@@ -162,6 +162,10 @@ pub struct JudgementBody {
     pub tests: Vec<TestBody>,
     /// The reward; null where we do not know.
     pub reward: Option<f64>,
+    /// Its channels, for scheme `vector`: `compile`, `tests`, `passed`, `cost`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    pub rewards: Option<assize_judge::reward::Channels>,
     /// `isolated`: tests and candidate were in different cells.
     #[schema(value_type = String)]
     pub integrity: assize_judge::case::Integrity,
