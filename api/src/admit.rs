@@ -477,15 +477,15 @@ fn test(index: usize, spec: &TestSpec, runtime: &Runtime) -> Result<Test, Refusa
 }
 
 fn checker(spec: &CheckerSpec) -> Result<Checker, Refusal> {
-    if spec.kind != "float" && (spec.abs.is_some() || spec.rel.is_some()) {
-        let field = if spec.abs.is_some() {
-            "checker.abs"
-        } else {
-            "checker.rel"
-        };
+    let tolerant = [
+        ("checker.abs", spec.abs.is_some()),
+        ("checker.rel", spec.rel.is_some()),
+        ("checker.integers", spec.integers.is_some()),
+    ];
+    if let (true, Some((field, _))) = (spec.kind != "float", tolerant.iter().find(|t| t.1)) {
         return Err(refuse(
             "invalid_field",
-            field,
+            *field,
             "only the float checker has a tolerance",
         ));
     }
@@ -496,6 +496,10 @@ fn checker(spec: &CheckerSpec) -> Result<Checker, Refusal> {
         "float" => {
             let (abs, rel) = (spec.abs.unwrap_or(1e-6), spec.rel.unwrap_or(1e-6));
             let tolerance = Tolerance::new(abs, rel);
+            let tolerance = match spec.integers.unwrap_or(false) {
+                true => tolerance.map(Tolerance::with_integers),
+                false => tolerance,
+            };
             tolerance.map(Checker::Float).ok_or_else(|| {
                 refuse(
                     "invalid_field",

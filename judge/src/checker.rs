@@ -16,6 +16,7 @@ use number::{is_integer, real};
 pub struct Tolerance {
     abs: f64,
     rel: f64,
+    integers: bool,
 }
 
 impl Tolerance {
@@ -23,7 +24,21 @@ impl Tolerance {
     #[must_use]
     pub fn new(abs: f64, rel: f64) -> Option<Self> {
         let sound = |x: f64| x.is_finite() && x >= 0.0;
-        (sound(abs) && sound(rel)).then_some(Self { abs, rel })
+        (sound(abs) && sound(rel)).then_some(Self {
+            abs,
+            rel,
+            integers: false,
+        })
+    }
+
+    /// The same for problems whose every number is a measure: an expected
+    /// `1000` is then as near to `1e3` as an expected `1000.0`.
+    #[must_use]
+    pub fn with_integers(self) -> Self {
+        Self {
+            integers: true,
+            ..self
+        }
     }
 
     /// Whether `got` is near enough to `want`. Never for NaN or infinities.
@@ -54,7 +69,7 @@ pub enum Checker {
     /// within the tolerance is accepted.
     ///
     /// An expected `3` asks for the token `3`: neither `3.0` nor `03` nor
-    /// `+3`. Hexadecimal, underscores, `nan`, `inf` and literals beyond the
+    /// `+3`, unless the tolerance says otherwise. Hexadecimal, underscores, `nan`, `inf` and literals beyond the
     /// range of a double (`1e9999`) are no numbers; expected ones ask for the
     /// same text.
     Float(Tolerance),
@@ -104,7 +119,7 @@ fn near(tolerance: Tolerance, want: &[u8], got: &[u8]) -> bool {
     if want == got {
         return true;
     }
-    if is_integer(want) {
+    if is_integer(want) && !tolerance.integers {
         return false;
     }
     match (real(want), real(got)) {

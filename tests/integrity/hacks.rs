@@ -74,7 +74,7 @@ fn tolerance(task: &Value) -> Option<f64> {
 fn base(hack: &Hack, task: &Value, backend: &str, tests: Vec<Value>) -> Value {
     let cpu_ms = task["time_limit_s"].as_f64().unwrap_or(2.0) * 1000.0;
     let checker = match tolerance(task) {
-        Some(abs) => json!({"kind": "float", "abs": abs, "rel": 0.0}),
+        Some(abs) => json!({"kind": "float", "abs": abs, "rel": 0.0, "integers": true}),
         None => json!({"kind": "tokens"}),
     };
     let mut request = json!({

@@ -174,6 +174,10 @@ pub struct CheckerSpec {
     /// Relative tolerance of `float`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rel: Option<f64>,
+    /// Whether `float` is tolerant where the expected token is an integer
+    /// literal too; not by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub integers: Option<bool>,
 }
 
 impl Default for CheckerSpec {
@@ -182,6 +186,7 @@ impl Default for CheckerSpec {
             kind: "tokens".into(),
             abs: None,
             rel: None,
+            integers: None,
         }
     }
 }
@@ -190,7 +195,7 @@ impl Default for CheckerSpec {
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RewardSpec {
-    /// `binary` or `fraction`.
+    /// Its name, see docs/rewards.md.
     pub scheme: String,
     /// Parameters of the scheme.
     #[serde(default, skip_serializing_if = "Map::is_empty")]

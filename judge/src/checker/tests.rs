@@ -226,3 +226,14 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn integers_are_near_only_where_a_problem_says_so() {
+    let strict = Tolerance::new(1e-6, 0.0).unwrap();
+    let loose = Checker::Float(strict.with_integers());
+    assert!(Checker::Float(strict).check(b"1000", b"1e3").is_err());
+    assert!(loose.check(b"1000", b"1.000000000000000e+03").is_ok());
+    assert!(loose.check(b"1000", b"1001").is_err());
+    assert!(loose.check(b"1000", b"0x3e8").is_err());
+    assert!(loose.check(b"1000", b"nan").is_err());
+}
