@@ -183,6 +183,9 @@ impl Live {
         if !self.missing.is_empty() {
             order.rlimits.extend(instead_of_cgroups(&limits));
         }
+        if self.one_id {
+            order.rlimits.iter_mut().for_each(leave_room_in_flight);
+        }
         if let Some(channel) = plan.channel {
             fds.push(channel);
             extra_fds.push(3);
@@ -432,6 +435,16 @@ fn instead_of_cgroups(limits: &Limits) -> [(u32, u64); 3] {
         // is one.
         (RLIMIT_NPROC, limits.processes.saturating_add(1)),
     ]
+}
+
+/// Descriptors on their way through Unix sockets are counted for the uid, and
+/// whoever sends one more is held to their own limit on open files. Programs of
+/// our own uid must stay well below what we (1024 at least, everywhere) need to
+/// send a run or a slot at all: at most one message of 253 above their limit.
+fn leave_room_in_flight((resource, value): &mut (u32, u64)) {
+    if *resource == nix::libc::RLIMIT_NOFILE {
+        *value = (*value).min(512);
+    }
 }
 
 /// Second lines behind the cgroup, and the limits only an rlimit can set.

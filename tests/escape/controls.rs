@@ -2,7 +2,8 @@
 //! kernel obliges. Grouped by the layers that stand in the way.
 
 use assize_executor::Layer::{
-    Capabilities, Landlock, NestedNamespaces, Proc, ProgramUid, ReadOnly, Rlimits, Seccomp,
+    Capabilities, Landlock, NestedNamespaces, NetMemory, Proc, ProgramUid, ReadOnly, Rlimits,
+    Seccomp,
 };
 use assize_tests::alone;
 use assize_tests::attack::{answer, stopped_only_by, worked};
@@ -17,6 +18,28 @@ fn the_filter_alone_stops_kernel_surface_that_no_namespace_contains() {
             "keyctl addkey_user uffd netlink ptrace_child personality ldt io_setup \
              inotify_init inotify_usr flock_usr moveto pidfd_getfd_self rwhint_get",
         );
+    });
+}
+
+#[test]
+fn the_filter_alone_stops_what_of_a_socket_is_not_counted_or_outlives_its_run() {
+    alone!({
+        stopped_only_by(
+            &[Seccomp],
+            "linger sockfilter multicast6 recverr timestamping msg_more msg_more_vec splice_more",
+        );
+        stopped_only_by(&[Seccomp, NetMemory], "multicast");
+    });
+}
+
+/// A stamp that is asked for with a message is out of the filter's sight.
+#[test]
+fn the_network_alone_keeps_sent_messages_off_error_queues() {
+    alone!({
+        // A setting of the namespace since 6.18.
+        if linux(6, 18) {
+            stopped_only_by(&[NetMemory], "txstamp");
+        }
     });
 }
 

@@ -46,6 +46,13 @@ fn keys_are_out_of_reach() {
 }
 
 #[test]
+fn ports_are_free_again_for_the_next_run() {
+    alone!({
+        only_held_by(&["timewait"], &[Layer::NetMemory]);
+    });
+}
+
+#[test]
 fn files_end_with_their_run() {
     alone!({
         only_held_by(&["tmp", "work", "devshm"], &[Layer::FreshTmp]);

@@ -15,7 +15,7 @@ const DENIED: [(&str, &str); 9] = [
     ),
     (
         "ENOSYS",
-        "kill1 kill1_9 sigqueue1 pidfd_signal1 madvise1 pidfd_ns1 prlimit1 setprio1 affinity1 setsched1 prio1 rlimit1 fcntl_lease flock_usr inotify_usr fsopen fsopen_config open_tree chroot pivot setns_self ptrace1 ptrace_child vmread1 vmwrite1 pidfd_getfd1 clone_newuser clone_newpid clone3_newuser timens_clone iouring keyctl addkey_user uffd bpf perf netlink netlink_pair vsock alg packet ax25 can xdp smc tipc kcm tiocsti tiocsti_high tioclinux personality namehandle clock syslog module kexec reboot swapon sethost iopl ldt acct quota quotactl_fd lookup_dcookie moveto fanotify mount_setattr statmount listmount lsm_attr cachestat memfd_secret process_mrelease kcmp vhangup migrate ioprio_rt uring_null io_setup inotify_init pidfd_getfd_self request_key byhandle rwhint_usr rwhint_get",
+        "kill1 kill1_9 sigqueue1 pidfd_signal1 madvise1 pidfd_ns1 prlimit1 setprio1 affinity1 setsched1 prio1 rlimit1 fcntl_lease flock_usr inotify_usr fsopen fsopen_config open_tree chroot pivot setns_self ptrace1 ptrace_child vmread1 vmwrite1 pidfd_getfd1 clone_newuser clone_newpid clone3_newuser timens_clone iouring keyctl addkey_user uffd bpf perf netlink netlink_pair vsock alg packet ax25 can xdp smc tipc kcm tiocsti tiocsti_high tioclinux personality namehandle clock syslog module kexec reboot swapon sethost iopl ldt acct quota quotactl_fd lookup_dcookie moveto fanotify mount_setattr statmount listmount lsm_attr cachestat memfd_secret process_mrelease kcmp vhangup migrate ioprio_rt uring_null io_setup inotify_init pidfd_getfd_self request_key byhandle rwhint_usr rwhint_get linger sockfilter multicast multicast6 recverr timestamping msg_more msg_more_vec splice_more",
     ),
     (
         "ENOENT",
@@ -58,7 +58,8 @@ const ALLOWED: [(&str, &str); 14] = [
 ];
 
 /// Probes that other tests judge.
-const ELSEWHERE: [&str; 8] = [
+const ELSEWHERE: [&str; 9] = [
+    "txstamp",
     "mptcp",
     "sctp",
     "dccp",

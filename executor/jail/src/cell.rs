@@ -59,6 +59,10 @@ pub(crate) fn build(spec: &CellSpec) -> Result<(Cell, Refusals), SetupFailure> {
     if !spec.without.contains(&Layer::NestedNamespaces) {
         confine::forbid_nested_namespaces()?;
     }
+    // Without a network namespace these would be the host's own settings.
+    if !spec.without.contains(&Layer::Net) && !spec.without.contains(&Layer::NetMemory) {
+        confine::forget_connections()?;
+    }
     mounts::pivot_into(&root)?;
     sethostname(&spec.hostname).at(Step::Net)?;
     if !spec.without.contains(&Layer::Net) {

@@ -35,6 +35,32 @@ pub(crate) fn forbid_nested_namespaces() -> Result<(), SetupFailure> {
     Ok(())
 }
 
+/// The network namespace is the slot's, not the run's, and some of what the
+/// kernel keeps in it is nobody's memory. Written while the host's /proc is
+/// still in sight; each of these is a setting of the namespace.
+pub(crate) fn forget_connections() -> Result<(), SetupFailure> {
+    let settings = [
+        // A closed connection would keep its port for a minute, and the next
+        // run from binding it. On a loopback no late segment can arrive.
+        ("ipv4/tcp_max_tw_buckets", "0"),
+        // Nor what one run's connections were like to the next run's.
+        ("ipv4/tcp_no_metrics_save", "1"),
+        // A stamp asked for with a message would keep that message on an error
+        // queue, which no memory cgroup counts; the filter does not see who
+        // asks so. The host's own setting before Linux 6.18.
+        ("core/tstamp_allow_data", "0"),
+        // Behind the filter, which lets nobody join a group.
+        ("ipv4/igmp_max_memberships", "0"),
+    ];
+    for (index, (name, value)) in settings.iter().enumerate() {
+        match fs::write(format!("/proc/sys/net/{name}"), value) {
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
+            other => other.at_item(Step::Net, index)?,
+        }
+    }
+    Ok(())
+}
+
 /// After this no exec can ever gain a capability, file capabilities included.
 /// The init keeps its own, inside its user namespace, for mounting.
 pub(crate) fn drop_bounding_set() -> Result<(), SetupFailure> {

@@ -21,6 +21,10 @@ use crate::refusals::Refusals;
 use crate::step::At;
 use crate::{collect, run, scratch};
 
+/// Orphans reaped before orders are looked at again: many cores can make them
+/// faster than one init reaps.
+const HELPING: usize = 64;
+
 /// Serves until end-of-file; the return value is the exit status.
 pub(crate) fn serve(cell: &Cell, mut refusals: Refusals, socket: &UnixStream) -> i32 {
     let children = match watch_children() {
@@ -107,6 +111,7 @@ fn wait_for_end(
     children: &SignalFd,
     main: Pid,
 ) -> Option<WaitStatus> {
+    let mut more = false;
     loop {
         let (spoken, asked) = {
             let mut sources = vec![
@@ -114,7 +119,12 @@ fn wait_for_end(
                 PollFd::new(socket.as_fd(), PollFlags::POLLIN),
             ];
             sources.extend(refusals.source().map(|s| PollFd::new(s, PollFlags::POLLIN)));
-            match poll(&mut sources, PollTimeout::NONE) {
+            let patience = if more {
+                PollTimeout::ZERO
+            } else {
+                PollTimeout::NONE
+            };
+            match poll(&mut sources, patience) {
                 Ok(_) | Err(Errno::EINTR) => {}
                 Err(_) => return None,
             }
@@ -130,8 +140,11 @@ fn wait_for_end(
         if asked {
             refusals.answer()?;
         }
-        while matches!(children.read_signal(), Ok(Some(_))) {}
-        loop {
+        // Once: a standard signal waits only once, and where program and init
+        // share a uid the program may send it faster than we read.
+        let _ = children.read_signal();
+        more = true;
+        for _ in 0..HELPING {
             // Raw statuses: a real-time signal is a legal way to die, and nix
             // has no name for it.
             match wait(WaitOptions::NOHANG) {
@@ -139,7 +152,10 @@ fn wait_for_end(
                     return Some(status);
                 }
                 Ok(Some(_)) | Err(rustix::io::Errno::INTR) => {}
-                Ok(None) => break,
+                Ok(None) => {
+                    more = false;
+                    break;
+                }
                 Err(_) => return None,
             }
         }

@@ -137,6 +137,8 @@ pub enum Layer {
     Capabilities,
     /// A procfs that shows a program only its own processes.
     Proc,
+    /// What the cell's network may remember and queue.
+    NetMemory,
 }
 
 /// The steps of building a cell and of starting a run, in their order. The

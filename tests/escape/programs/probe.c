@@ -222,6 +222,27 @@ static void p_ofdgetlk_usr(void) { int f = open("/bin/true", O_RDONLY); struct f
 static void p_rwhint_usr(void) { int f = open("/bin/true", O_RDONLY); uint64_t h = 5; rc(fcntl(f, 1036, &h)); }
 static void p_rwhint_get(void) { int f = open("/bin/true", O_RDONLY); uint64_t h = 0; rc(fcntl(f, 1035, &h)); }
 static void p_setlk_own(void) { int f = open("/work/lk", O_CREAT | O_RDWR, 0600); struct flock l = {.l_type = F_WRLCK}; rc(fcntl(f, F_SETLK, &l)); }
+// What of a socket outlives a program or is not counted as its memory.
+static void opt(int af, int type, int level, int name, const void *v, unsigned n) { int s = socket(af, type, 0); if (s < 0) { rc(-1); return; } rc(setsockopt(s, level, name, v, n)); }
+static void p_linger(void) { struct linger l = {1, 1}; opt(AF_INET, SOCK_STREAM, SOL_SOCKET, SO_LINGER, &l, sizeof l); }
+static void p_sockfilter(void) { struct sock_filter i = BPF_STMT(BPF_RET | BPF_K, 0); struct sock_fprog f = {1, &i}; opt(AF_INET, SOCK_DGRAM, SOL_SOCKET, SO_ATTACH_FILTER, &f, sizeof f); }
+static void p_multicast(void) { struct ip_mreqn m = {.imr_ifindex = 1}; m.imr_multiaddr.s_addr = htonl(0xe8000001); opt(AF_INET, SOCK_DGRAM, IPPROTO_IP, 35, &m, sizeof m); }
+static void p_multicast6(void) { struct ipv6_mreq m = {.ipv6mr_interface = 1}; m.ipv6mr_multiaddr.s6_addr[0] = 0xff; m.ipv6mr_multiaddr.s6_addr[1] = 5; m.ipv6mr_multiaddr.s6_addr[15] = 9; opt(AF_INET6, SOCK_DGRAM, IPPROTO_IPV6, 20, &m, sizeof m); }
+static void p_recverr(void) { int on = 1; opt(AF_INET, SOCK_DGRAM, IPPROTO_IP, 11, &on, sizeof on); }
+static void p_timestamping(void) { int on = 2 | 16; opt(AF_INET, SOCK_DGRAM, SOL_SOCKET, 37, &on, sizeof on); }
+static struct sockaddr_in discard(void) { struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons(9)}; a.sin_addr.s_addr = htonl(INADDR_LOOPBACK); return a; }
+static void p_msg_more(void) { struct sockaddr_in a = discard(); int s = socket(AF_INET, SOCK_DGRAM, 0); rc(sendto(s, "x", 1, MSG_MORE, (void *)&a, sizeof a)); }
+static void p_msg_more_vec(void) { struct sockaddr_in a = discard(); struct iovec v = {"x", 1}; struct mmsghdr m = {{.msg_name = &a, .msg_namelen = sizeof a, .msg_iov = &v, .msg_iovlen = 1}}; int s = socket(AF_INET, SOCK_DGRAM, 0); if (sendmsg(s, &m.msg_hdr, MSG_MORE) >= 0) { R("ALLOWED sendmsg"); return; } rc(sendmmsg(s, &m, 1, MSG_MORE)); }
+static void p_splice_more(void) { struct sockaddr_in a = discard(); int s = socket(AF_INET, SOCK_DGRAM, 0), p[2]; connect(s, (void *)&a, sizeof a); pipe(p); write(p[1], "x", 1); rc(splice(p[0], 0, s, 0, 1, 4)); }
+// A stamp asked for with one message, which no filter sees, keeps the whole
+// message on the sender's error queue.
+static void p_txstamp(void) {
+  struct sockaddr_in a = discard(); struct iovec v = {"x", 1}; union { char b[CMSG_SPACE(4)]; struct cmsghdr h; } c = {{0}}; int s = socket(AF_INET, SOCK_DGRAM, 0);
+  struct msghdr m = {.msg_name = &a, .msg_namelen = sizeof a, .msg_iov = &v, .msg_iovlen = 1, .msg_control = &c, .msg_controllen = sizeof c};
+  c.h.cmsg_level = SOL_SOCKET; c.h.cmsg_type = 37; c.h.cmsg_len = CMSG_LEN(4); *(unsigned *)CMSG_DATA(&c.h) = 2;
+  if (sendmsg(s, &m, 0) < 0) { rc(-1); return; }
+  char b[999]; rc(recv(s, b, sizeof b, MSG_ERRQUEUE | MSG_DONTWAIT));
+}
 #define P(x) {#x, p_##x}
 static struct { const char *n; void (*f)(void); } t[] = {
   P(unshare_user), P(userns_mount), P(userns_net_raw), P(userns_nftables), P(mount), P(fsopen), P(open_tree), P(chroot),
@@ -243,7 +264,9 @@ static struct { const char *n; void (*f)(void); } t[] = {
   P(process_mrelease), P(kcmp), P(vhangup), P(migrate), P(ioprio_rt),
   P(killppid), P(proc1cmd), P(proc1status), P(proccpuinfo), P(procversion), P(proc_hostname), P(uring_null), P(selfexe),
   P(execexe), P(io_setup), P(inotify_init), P(pidfd_getfd_self), P(request_key), P(uffd_dev), P(devtun), P(devtty),
-  P(devptmx), P(byhandle), P(mlock), P(seccomp_listener), P(getlk_usr), P(ofdgetlk_usr), P(rwhint_usr), P(rwhint_get), P(setlk_own)};
+  P(devptmx), P(byhandle), P(mlock), P(seccomp_listener), P(getlk_usr), P(ofdgetlk_usr), P(rwhint_usr), P(rwhint_get), P(setlk_own),
+  P(linger), P(sockfilter), P(multicast), P(multicast6), P(recverr), P(timestamping), P(msg_more), P(msg_more_vec),
+  P(splice_more), P(txstamp)};
 int main(int c, char **a) {
   for (unsigned i = 0; i < sizeof t / sizeof *t; i++) {
     if (c > 1) {

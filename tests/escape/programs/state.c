@@ -108,9 +108,19 @@ static int tcp(int leave) {
   if (bind(s, (void *)&a, sizeof a) || listen(s, 5)) return leaves(0);
   hold(s); return leaves(1);
 }
+// A connection closed by the listening side first, whose port the kernel then
+// keeps for a minute.
+static int timewait(int leave) {
+  struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons(7778)}; a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  int s = socket(AF_INET, SOCK_STREAM, 0), c = socket(AF_INET, SOCK_STREAM, 0), p; char b;
+  int taken = bind(s, (void *)&a, sizeof a);
+  if (!leave) return finds(taken && errno == EADDRINUSE);
+  if (taken || listen(s, 5) || connect(c, (void *)&a, sizeof a) || (p = accept(s, 0, 0)) < 0) return leaves(0);
+  close(p); read(c, &b, 1); close(c); return leaves(1);
+}
 static struct { const char *name; int (*f)(int); } table[] = {
   {"shm", shm}, {"sem", sem}, {"msg", msg}, {"mq", mq}, {"key", key}, {"tmp", tmp}, {"work", work}, {"devshm", devshm},
-  {"xattr", xattr}, {"rootxattr", rootxattr}, {"mode", mode}, {"input", input}, {"inputtime", inputtime}, {"abstract", abstract}, {"tcp", tcp},
+  {"xattr", xattr}, {"rootxattr", rootxattr}, {"mode", mode}, {"input", input}, {"inputtime", inputtime}, {"abstract", abstract}, {"tcp", tcp}, {"timewait", timewait},
   {"deep", deep}, {"locked", locked}, {"bait", bait}};
 int main(int c, char **a) {
   // A slot's user namespace lives as long as its cell.
