@@ -110,6 +110,9 @@ fn tester_limits(submission: &Submission) -> Limits {
         cpu_ms: limits.cpu_ms.saturating_mul(2).saturating_add(5_000),
         wall_ms: limits.wall_ms.saturating_mul(2).saturating_add(10_000),
         memory_bytes: limits.memory_bytes.max(512 << 20),
+        // The harness keeps 8192 characters of what a script prints. Fewer bytes
+        // here, and a result that the script prints would end the tests.
+        stdout_bytes: limits.stdout_bytes.max(64 << 10),
         ..limits
     }
 }
