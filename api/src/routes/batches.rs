@@ -21,7 +21,7 @@ use tokio::task::JoinSet;
 use crate::admit::{judgement_for, run_for};
 use crate::auth::Caller;
 use crate::error::ApiError;
-use crate::extract::{MAX_BODY, parse, read_json, too_large};
+use crate::extract::{MAX_BODY, aside, parse, read_json, too_large};
 use crate::ndjson::{self, Ended, Line};
 use crate::queue::Patience;
 use crate::routes::tries::new_id;
@@ -75,7 +75,8 @@ pub(crate) async fn batches(
         })
     } else {
         let (body, share) = read_json(&app, request, MAX_BATCH).await?;
-        let checked = check(&app, &caller, &body)?;
+        let (server, asks) = (Arc::clone(&app), Arc::clone(&caller));
+        let checked = aside(body.len(), move || check(&server, &asks, &body)).await?;
         drop(gone);
         tokio::spawn(async move {
             let _share = share;
@@ -213,7 +214,7 @@ async fn try_case(app: &App, caller: &Caller, line: Line) -> Result<Answer, ApiE
         Line::Whole(text) => text,
         Line::TooLong => return Err(too_large(MAX_BODY)),
     };
-    match parse_case(&text, "")? {
+    match aside(text.len(), move || parse_case(&text, "")).await? {
         Case::Run(run) => {
             let body = app.try_run(caller, Patience::Admitted, &run).await?;
             Ok(Answer::Run(Box::new(body)))
