@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use assize_executor::Fault;
 use axum::body::{Body, Bytes};
 use axum::extract::{FromRequest, Request};
 use axum::http::{StatusCode, header};
@@ -32,15 +33,33 @@ pub(crate) struct Json<T>(pub(crate) T, pub(crate) Share);
 /// A part of the memory for bodies.
 pub(crate) type Share = OwnedSemaphorePermit;
 
-impl<T: DeserializeOwned> FromRequest<Arc<App>> for Json<T> {
+impl<T: DeserializeOwned + Send + 'static> FromRequest<Arc<App>> for Json<T> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, ApiError> {
         // Who has no key gets no memory.
         app.keys.caller(request.headers())?;
         let (body, share) = read_json(app, request, MAX_BODY).await?;
-        Ok(Self(parse(&body, "")?, share))
+        let parsed = aside(body.len(), move || parse(&body, "")).await?;
+        Ok(Self(parsed, share))
     }
+}
+
+/// Most bytes that are worked on where requests are served.
+const SHORT: usize = 256 << 10;
+
+/// Does `work` on so many bytes of a request. What takes long is done on a
+/// thread of its own: on one of the few that serve requests it would make
+/// everybody's wait.
+pub(crate) async fn aside<T: Send + 'static>(
+    bytes: usize,
+    work: impl FnOnce() -> Result<T, ApiError> + Send + 'static,
+) -> Result<T, ApiError> {
+    if bytes <= SHORT {
+        return work();
+    }
+    let done = tokio::task::spawn_blocking(work).await;
+    done.unwrap_or_else(|e| Err(ApiError::from(Fault::Host(e.to_string()))))
 }
 
 /// The whole body of a request that says it is JSON.

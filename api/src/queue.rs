@@ -100,7 +100,7 @@ impl Queue {
                     Duration::ZERO,
                 ));
             }
-            if patience == Patience::Bounded && state.waiting >= state.most {
+            if patience == Patience::Bounded && state.is_full_for(tenant) {
                 // A guess: everybody before you, a tenth of a second each.
                 let seconds = (state.waiting / (10 * state.slots.max(1))).clamp(1, 60);
                 return Err(Denied::Full(seconds as u64));
@@ -163,6 +163,26 @@ impl Queue {
 }
 
 impl State {
+    /// Whether this tenant has to come again later. A full queue still takes
+    /// callers of a tenant that has less than its share of it: one that fills
+    /// it must not turn the others away. It can so be exceeded, by what the
+    /// shares of fewer tenants are larger than those of more.
+    fn is_full_for(&mut self, tenant: &str) -> bool {
+        if self.waiting < self.most {
+            return false;
+        }
+        // Callers that have left hold no place.
+        for queue in self.tenants.values_mut() {
+            queue.retain(|turn| !turn.is_closed());
+        }
+        self.tenants.retain(|_, queue| !queue.is_empty());
+        self.turns.retain(|name| self.tenants.contains_key(name));
+        self.waiting = self.tenants.values().map(VecDeque::len).sum();
+        let own = self.tenants.get(tenant).map_or(0, VecDeque::len);
+        let others = self.tenants.keys().filter(|name| *name != tenant).count();
+        self.waiting >= self.most && own >= self.most / (others + 1)
+    }
+
     fn next(&mut self) -> Option<oneshot::Sender<Permit>> {
         let tenant = self.turns.pop_front()?;
         let queue = self.tenants.get_mut(&tenant)?;
@@ -234,6 +254,50 @@ mod tests {
         let _ = waiting.await;
         drop(held);
         assert!(enter(&queue, "b").await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_tenant_that_fills_the_queue_does_not_keep_the_others_out() {
+        let queue = Queue::new(1, 10);
+        let held = enter(&queue, "a").await.unwrap();
+        let wait = |tenant: &'static str| {
+            let q = queue.clone();
+            tokio::spawn(async move { enter(&q, tenant).await.map(drop) })
+        };
+        let mut waiting: Vec<_> = (0..20).map(|_| wait("a")).collect();
+        tokio::task::yield_now().await;
+        assert!(matches!(enter(&queue, "a").await, Err(Denied::Full(_))));
+        waiting.extend((0..10).map(|_| wait("b")));
+        tokio::task::yield_now().await;
+        // Half of the places are b's share, and no more.
+        assert_eq!(queue.load().waiting, 15);
+        assert!(matches!(enter(&queue, "b").await, Err(Denied::Full(_))));
+        drop(held);
+        let mut admitted = 0;
+        for task in waiting {
+            admitted += usize::from(task.await.unwrap().is_ok());
+        }
+        assert_eq!(admitted, 15);
+        assert_eq!((queue.load().running, queue.load().waiting), (0, 0));
+    }
+
+    #[tokio::test]
+    async fn callers_that_left_hold_no_place_in_the_queue() {
+        let queue = Queue::new(1, 2);
+        let _held = enter(&queue, "a").await.unwrap();
+        let wait = || {
+            let q = queue.clone();
+            tokio::spawn(async move { enter(&q, "a").await.map(drop) })
+        };
+        for _ in 0..5 {
+            let left = [wait(), wait()];
+            tokio::task::yield_now().await;
+            assert_eq!(queue.load().waiting, 2);
+            for task in left {
+                task.abort();
+                let _ = task.await;
+            }
+        }
     }
 
     #[tokio::test]

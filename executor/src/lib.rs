@@ -12,6 +12,7 @@
 
 mod capability;
 mod cell;
+mod channel;
 mod executor;
 mod identity;
 mod keeper;
@@ -26,6 +27,7 @@ mod watch;
 pub use assize_wire::cell::Layer;
 pub use assize_wire::plan::{Collect, CollectError};
 pub use capability::{Capabilities, Probe};
+pub use channel::Channel;
 pub use executor::{Config, Executor};
 pub use keeper::Keeper;
 pub use outcome::{Backend, End, Fault, Limit, Outcome, Stream, Usage, Violation};

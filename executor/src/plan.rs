@@ -1,11 +1,11 @@
 //! What to run.
 
-use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use assize_policies::{Limits, Profile};
 use assize_wire::plan::Collect;
 
+use crate::channel::Channel;
 use crate::pack::{Pack, Sealed};
 
 /// Everything one run needs. Paths are paths inside the cell; the working
@@ -20,9 +20,10 @@ pub struct Plan {
     pub files: Option<Pack>,
     /// Standard input; none is empty.
     pub stdin: Option<Sealed>,
-    /// A stream socket to another cell or to the judge: descriptor 3
-    /// natively, the `assize.channel_*` functions in wasm.
-    pub channel: Option<OwnedFd>,
+    /// A conversation with another cell or with the judge: natively the
+    /// program writes to descriptor 3 and reads from 5; in wasm it has the
+    /// `assize.channel_*` functions.
+    pub channel: Option<Channel>,
     /// Most bytes of the report that trusted code in the cell may write on
     /// descriptor 4 (`assize.report`); 0 for none.
     pub report_bytes: u64,

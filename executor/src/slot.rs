@@ -15,6 +15,7 @@ use assize_wire::plan as wire;
 use assize_wire::plan::{CollectError, JailEvent, Order, RunReport};
 
 use crate::cell::Blueprint;
+use crate::channel::Channel;
 use crate::keeper::Lease;
 use crate::outcome::{Backend, End, Fault, Limit, Outcome, Stream, Usage, Violation};
 use crate::pack::Sealed;
@@ -162,7 +163,7 @@ impl Live {
         let (stdout, out) = Capture::new(limits.stdout_bytes)?;
         let (stderr, err) = Capture::new(limits.stderr_bytes)?;
         let mut captures = vec![stdout, stderr];
-        let mut fds: Vec<OwnedFd> = Vec::with_capacity(6);
+        let mut fds: Vec<OwnedFd> = Vec::with_capacity(7);
         if let Some(pack) = &plan.files {
             fds.push(pack.sealed.open().map_err(host)?);
         }
@@ -187,8 +188,11 @@ impl Live {
             order.rlimits.iter_mut().for_each(leave_room_in_flight);
         }
         if let Some(channel) = plan.channel {
-            fds.push(channel);
-            extra_fds.push(3);
+            let Channel::Pipes { hears, says } = channel else {
+                return Err(Fault::Host("a socket for a native program".to_owned()));
+            };
+            fds.extend([says, hears]);
+            extra_fds.extend([3, 5]);
         }
         if plan.report_bytes > 0 {
             let (report, theirs) = Capture::new(plan.report_bytes)?;

@@ -20,6 +20,7 @@ use assize_wire::worker::{
 };
 use tokio::sync::oneshot;
 
+use crate::channel::Channel;
 use crate::keeper::Lease;
 use crate::outcome::{Backend, End, Fault, Limit, Outcome, Stream, Usage, Violation};
 use crate::plan::{Module, Plan, Target};
@@ -382,7 +383,13 @@ fn wire_plan(id: u64, plan: Plan) -> Result<(WorkerRequest, Vec<OwnedFd>), Fault
         fds.push(stdin.open().map_err(host)?);
     }
     let channel = plan.channel.is_some();
-    fds.extend(plan.channel);
+    match plan.channel {
+        Some(Channel::Socket(socket)) => fds.push(socket),
+        Some(Channel::Pipes { .. }) => {
+            return Err(Fault::Host("pipes for a wasm guest".to_owned()));
+        }
+        None => {}
+    }
     let ns = |ms: u64| ms.saturating_mul(1_000_000);
     let limits = WasiLimits {
         cpu_ns: ns(plan.limits.cpu_ms),

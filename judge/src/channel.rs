@@ -7,11 +7,12 @@
 use std::io;
 use std::os::unix::net::UnixStream as StdStream;
 
+use assize_executor::Channel;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::UnixStream;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::{UnixStream, unix::pipe};
 
 use crate::plain::{Json, PlainValue, to_python_tagged};
 
@@ -78,12 +79,12 @@ fn present<'de, D: serde::Deserializer<'de>>(d: D) -> Result<Option<Box<RawValue
 
 /// Asks for one call and returns what is alleged of it.
 pub(crate) async fn ask(
-    socket: StdStream,
+    channel: Channel,
     function: &str,
     args: &[Json],
     kwargs: &[(String, Json)],
 ) -> Answer {
-    match converse(socket, function, args, kwargs).await {
+    match converse(channel, function, args, kwargs).await {
         Ok(answer) => answer,
         // A reset or a torn frame: the process is gone.
         Err(_) => Answer::Gone,
@@ -91,14 +92,13 @@ pub(crate) async fn ask(
 }
 
 async fn converse(
-    socket: StdStream,
+    channel: Channel,
     function: &str,
     args: &[Json],
     kwargs: &[(String, Json)],
 ) -> io::Result<Answer> {
-    socket.set_nonblocking(true)?;
-    let mut socket = UnixStream::from_std(socket)?;
-    let hello = match receive(&mut socket).await? {
+    let (mut hears, mut says) = open(channel)?;
+    let hello = match receive(&mut hears).await? {
         Ok(frame) => frame,
         Err(nonsense) => return Ok(Answer::Nonsense(nonsense)),
     };
@@ -120,8 +120,8 @@ async fn converse(
         .map(|(k, v)| json!([k, to_python_tagged(v)]))
         .collect();
     let call = json!({"call": {"id": 1, "name": function, "args": args, "kwargs": kwargs}});
-    send(&mut socket, call.to_string().as_bytes()).await?;
-    let reply = match receive(&mut socket).await? {
+    send(&mut says, call.to_string().as_bytes()).await?;
+    let reply = match receive(&mut hears).await? {
         Ok(frame) => frame,
         Err(nonsense) => return Ok(Answer::Nonsense(nonsense)),
     };
@@ -159,22 +159,40 @@ pub(crate) fn read_reply(frame: &[u8]) -> Answer {
     }
 }
 
-async fn send(socket: &mut UnixStream, body: &[u8]) -> io::Result<()> {
-    let length = u32::try_from(body.len()).map_err(|_| io::ErrorKind::InvalidInput)?;
-    socket.write_all(&length.to_le_bytes()).await?;
-    socket.write_all(body).await
+type Hears = Box<dyn AsyncRead + Send + Unpin>;
+type Says = Box<dyn AsyncWrite + Send + Unpin>;
+
+fn open(channel: Channel) -> io::Result<(Hears, Says)> {
+    Ok(match channel {
+        Channel::Pipes { hears, says } => (
+            Box::new(pipe::Receiver::from_owned_fd(hears)?),
+            Box::new(pipe::Sender::from_owned_fd(says)?),
+        ),
+        Channel::Socket(socket) => {
+            let socket = StdStream::from(socket);
+            socket.set_nonblocking(true)?;
+            let (hears, says) = UnixStream::from_std(socket)?.into_split();
+            (Box::new(hears), Box::new(says))
+        }
+    })
 }
 
-async fn receive(socket: &mut UnixStream) -> io::Result<Result<Vec<u8>, String>> {
+async fn send(says: &mut Says, body: &[u8]) -> io::Result<()> {
+    let length = u32::try_from(body.len()).map_err(|_| io::ErrorKind::InvalidInput)?;
+    says.write_all(&length.to_le_bytes()).await?;
+    says.write_all(body).await
+}
+
+async fn receive(hears: &mut Hears) -> io::Result<Result<Vec<u8>, String>> {
     let mut prefix = [0; 4];
-    socket.read_exact(&mut prefix).await?;
+    hears.read_exact(&mut prefix).await?;
     let length = u32::from_le_bytes(prefix) as usize;
     if length > MAX_FRAME {
         return Ok(Err(format!("a frame of {length} bytes")));
     }
     // Grows as bytes arrive: a lying prefix reserves nothing.
     let mut body = Vec::new();
-    let got = socket.take(length as u64).read_to_end(&mut body).await?;
+    let got = hears.take(length as u64).read_to_end(&mut body).await?;
     if got < length {
         Err(io::ErrorKind::UnexpectedEof.into())
     } else {

@@ -1,7 +1,8 @@
 //! Splits a case into runs, asks the executor for them, and judges.
 
-use std::os::unix::net::UnixStream;
+use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use assize_executor::{End, Executor, Fault, Limit, Outcome, Sealed, Usage};
 use assize_policies::{Profile, Profiles};
@@ -257,13 +258,13 @@ impl Engine {
         let mut attempt = 0;
         let (answer, outcome) = loop {
             attempt += 1;
-            let (ours, theirs) = script::pair()?;
+            let (ours, theirs) = script::pair(&case.submission)?;
             let mut plan = runnable
                 .plan(Role::Candidate, *limits, policy, &[])
                 .map_err(|e| Fault::Host(e.to_string()))?;
             plan.channel = Some(theirs);
-            let asking = ask(UnixStream::from(ours), function, args, kwargs);
-            match tokio::join!(asking, self.executor.run(plan)) {
+            let asking = ask(ours, function, args, kwargs);
+            match hear_out(asking, self.executor.run(plan)).await {
                 (answer, Ok(outcome)) => break (answer, outcome),
                 (_, Err(fault)) if fault.retryable() && attempt < 3 => {}
                 (_, Err(fault)) => return Err(fault),
@@ -304,6 +305,25 @@ impl Engine {
             ),
         };
         Ok((verdict, detail, outcome))
+    }
+}
+
+/// How long an answer may be on its way when its process is gone.
+const LAST_WORDS: Duration = Duration::from_secs(10);
+
+/// Asks while the run lasts. What the dead have said is there to be read, so
+/// whoever still waits a while later waits for nothing.
+async fn hear_out<R>(
+    asking: impl Future<Output = Answer>,
+    running: impl Future<Output = R>,
+) -> (Answer, R) {
+    let (mut asking, mut running) = (pin!(asking), pin!(running));
+    tokio::select! {
+        answer = &mut asking => (answer, running.await),
+        ran = &mut running => {
+            let answer = tokio::time::timeout(LAST_WORDS, asking).await;
+            (answer.unwrap_or(Answer::Gone), ran)
+        }
     }
 }
 

@@ -1,9 +1,6 @@
 //! Test scripts: the script in one cell, the candidate in another.
 
-use std::os::fd::OwnedFd;
-use std::os::unix::net::UnixStream;
-
-use assize_executor::{End, Executor, Fault, FileSource, Limit, Outcome, Plan};
+use assize_executor::{Channel, End, Executor, Fault, FileSource, Limit, Outcome, Plan};
 use assize_policies::Limits;
 use assize_runtimes::{Built, Program, Role, Runnable};
 use serde::Deserialize;
@@ -41,7 +38,7 @@ pub(crate) async fn run(
     let config = json!({ "names": names }).to_string();
     let mut attempt = 1;
     loop {
-        let (ours, theirs) = pair()?;
+        let (ours, theirs) = pair(submission)?;
         let mut a = plan(candidate, Role::Candidate, submission.limits, submission)?;
         let mut b = plan(
             &tester,
@@ -113,13 +110,15 @@ fn tester_limits(submission: &Submission) -> Limits {
         cpu_ms: limits.cpu_ms.saturating_mul(2).saturating_add(5_000),
         wall_ms: limits.wall_ms.saturating_mul(2).saturating_add(10_000),
         memory_bytes: limits.memory_bytes.max(512 << 20),
+        // The harness keeps 8192 characters of what a script prints. Fewer bytes
+        // here, and a result that the script prints would end the tests.
+        stdout_bytes: limits.stdout_bytes.max(64 << 10),
         ..limits
     }
 }
 
-pub(crate) fn pair() -> Result<(OwnedFd, OwnedFd), Fault> {
-    let (a, b) = UnixStream::pair().map_err(|e| Fault::Host(e.to_string()))?;
-    Ok((a.into(), b.into()))
+pub(crate) fn pair(submission: &Submission) -> Result<(Channel, Channel), Fault> {
+    Channel::pair(submission.runtime.backend).map_err(|e| Fault::Host(e.to_string()))
 }
 
 /// What both sides' outcomes mean together. The candidate's limits come

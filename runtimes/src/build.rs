@@ -139,7 +139,8 @@ impl Program {
             .files
             .iter()
             .filter(|f| compile.sources.iter().any(|e| has_extension(&f.path, e)))
-            .map(|f| f.path.clone())
+            .filter(|f| is_source(&f.path))
+            .map(|f| operand(&f.path))
             .collect();
         let holes = [
             ("bin", runtime.bin.as_str()),
@@ -240,6 +241,25 @@ fn take_artefact(mut outcome: Outcome, name: &str) -> (CompileReport, Option<Vec
     )
 }
 
+/// A file name that no command takes for an option (`-fplugin=x.c`) or for a
+/// file of options (`@x.c`).
+fn operand(path: &str) -> String {
+    if path.starts_with(['-', '@']) {
+        format!("./{path}")
+    } else {
+        path.to_owned()
+    }
+}
+
+/// Whether a compiler may be given this file. Compilers hand the last part of
+/// a name on to their own programs, which then look for options in it: with
+/// `@x.c` a source would choose what runs in the compiler's place, under the
+/// compiler's profile instead of its own.
+fn is_source(path: &str) -> bool {
+    let name = path.rsplit('/').next().unwrap_or(path);
+    !name.starts_with(['-', '@'])
+}
+
 fn has_extension(path: &str, extension: &str) -> bool {
     std::path::Path::new(path)
         .extension()
@@ -284,9 +304,10 @@ impl Runnable {
             .compile
             .as_ref()
             .map_or("", |c| c.artefact.as_str());
+        let entry = operand(&self.entry);
         let holes = [
             ("bin", self.runtime.bin.as_str()),
-            ("entry", self.entry.as_str()),
+            ("entry", entry.as_str()),
             ("artefact", artefact),
             ("config", config),
         ];
@@ -340,6 +361,22 @@ impl CompileReport {
             End::Limit(Limit::Cpu | Limit::Wall) => "the compiler ran out of time".to_owned(),
             End::Limit(Limit::Memory) => "the compiler ran out of memory".to_owned(),
             End::Limit(Limit::Output) => "the compiler printed too much".to_owned(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_file_name_is_an_option() {
+        for name in ["-fplugin=x.c", "@options.c", "a/@b.c", "a/-b.c"] {
+            assert!(!is_source(name), "{name}");
+        }
+        assert!(is_source("main.c") && is_source("@a/b-@.c"));
+        for (name, given) in [("-c", "./-c"), ("@a/b.c", "./@a/b.c"), ("a", "a")] {
+            assert_eq!(operand(name), given);
         }
     }
 }

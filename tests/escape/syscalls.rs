@@ -150,8 +150,8 @@ fn a_foreign_system_call_ends_the_program() {
     }
 }
 
-/// The channel of a function test is a socket pair that the server made: its
-/// "peer" is the server.
+/// Were a socket that the server made to come into a cell, its "peer" would be
+/// the server.
 #[test]
 fn a_socket_hands_out_no_descriptor_of_the_process_that_made_it() {
     alone!({

@@ -133,7 +133,7 @@ fn patching_the_grader_patches_only_the_candidates_own_process() {
 
 #[test]
 fn forged_frames_on_the_channel_are_allegations_like_any_other() {
-    // Natively the channel is descriptor 3; a wasm guest has its own way in.
+    // Natively the channel's way out is descriptor 3; a wasm guest has its own way in.
     for frame in [
         "{\"id\": 1, \"value\": 42}",
         "{\"outcome\": \"passed\", \"message\": \"\", \"type\": null, \"line\": null, \"calls\": 2}",
@@ -228,6 +228,11 @@ fn a_candidate_cannot_choose_to_be_our_fault() {
                 "def add(l):\n    return 'A' * 3000000\n",
                 "r = add([1])\nprint('got', r)\nassert r == 3\n",
             ),
+            (
+                "a result larger than the output limit",
+                "def add(l):\n    return '\u{1f600}' * 9000\n",
+                "r = add([1])\nprint('got', r)\nassert r == 3\n",
+            ),
             ("a missing constant", "x = 1\n", "assert len(PRIMES) == 5\n"),
             (
                 "a constant that is a function",
@@ -245,7 +250,9 @@ fn a_candidate_cannot_choose_to_be_our_fault() {
                 "assert all(map(lambda x: add(x[0]) == x[1], [([1], 1), ([2], 2)]))\n",
             ),
         ] {
-            let judged = judge(&script(backend, code, tests));
+            let mut request = script(backend, code, tests);
+            request.limits.stdout_bytes = Some(100);
+            let judged = judge(&request);
             let detail = &judged.tests[0].detail;
             assert!(
                 matches!(judged.verdict, Verdict::WrongAnswer | Verdict::RunTimeError),

@@ -22,7 +22,7 @@ use tokio::task::JoinSet;
 use crate::admit::{judgement_for, run_for};
 use crate::auth::Caller;
 use crate::error::ApiError;
-use crate::extract::{MAX_BODY, parse, read_json, too_large};
+use crate::extract::{MAX_BODY, aside, parse, read_json, too_large};
 use crate::ndjson::{self, Ended, Line};
 use crate::queue::Patience;
 use crate::routes::groups::{self, Groups};
@@ -79,7 +79,8 @@ pub(crate) async fn batches(
         })
     } else {
         let (body, share) = read_json(&app, request, MAX_BATCH).await?;
-        let (checked, named) = check(&app, &caller, &body)?;
+        let (server, asks) = (Arc::clone(&app), Arc::clone(&caller));
+        let (checked, named) = aside(body.len(), move || check(&server, &asks, &body)).await?;
         if named != Advantage::None {
             advantage = named;
         }
@@ -231,7 +232,7 @@ async fn try_case(app: &App, caller: &Caller, line: Line) -> Result<Answer, ApiE
         Line::Whole(text) => text,
         Line::TooLong => return Err(too_large(MAX_BODY)),
     };
-    match parse_case(&text, "")? {
+    match aside(text.len(), move || parse_case(&text, "")).await? {
         Case::Run(run) => {
             let body = app.try_run(caller, Patience::Admitted, &run).await?;
             Ok(Answer::Run(Box::new(body)))

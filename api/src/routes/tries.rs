@@ -11,11 +11,11 @@ use axum::response::{IntoResponse, Response};
 use crate::admit::{judgement_for, run_for};
 use crate::auth::Caller;
 use crate::error::ApiError;
-use crate::extract::Json;
+use crate::extract::{Json, aside};
 use crate::queue::{Denied, Patience, Permit};
 use crate::routes::present;
 use crate::server::App;
-use crate::types::{ErrorBody, JudgementBody, JudgementRequest, RunBody, RunRequest};
+use crate::types::{ErrorBody, JudgementBody, JudgementRequest, RunBody, RunRequest, TestSpec};
 
 /// Runs one program on one input.
 #[utoipa::path(
@@ -130,7 +130,11 @@ impl App {
         patience: Patience,
         mut request: JudgementRequest,
     ) -> Result<JudgementBody, ApiError> {
-        let case = judgement_for(&caller.rights, &self.engine, &request)?;
+        let group = request.group.take();
+        let (rights, engine) = (caller.rights.clone(), Arc::clone(&self.engine));
+        let bytes = plain_data(&request);
+        let check = move || Ok(judgement_for(&rights, &engine, &request)?);
+        let case = aside(bytes, check).await?;
         let (permit, queued) = self.enter(&caller.tenant, patience).await?;
         let judged = self
             .engine
@@ -149,13 +153,19 @@ impl App {
                 .with_label_values(&["fault.judge_error"])
                 .inc();
         }
-        Ok(present::judgement(
-            new_id("jdg"),
-            &judged,
-            queued,
-            request.group.take(),
-        ))
+        Ok(present::judgement(new_id("jdg"), &judged, queued, group))
     }
+}
+
+/// Bytes of arguments and expected values, which checking a judgement reads.
+fn plain_data(request: &JudgementRequest) -> usize {
+    let test = |test: &TestSpec| {
+        let call = test.call.iter();
+        let values = call.flat_map(|c| c.args.iter().chain(c.kwargs.values()));
+        let values = values.chain(&test.returns);
+        values.map(|raw| raw.get().len()).sum::<usize>()
+    };
+    request.tests.iter().map(test).sum()
 }
 
 /// A label out of the closed set of statuses.

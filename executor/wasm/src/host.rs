@@ -5,13 +5,23 @@ use std::path::Path;
 use wasmtime::error::Context as _;
 use wasmtime::{Engine, Linker};
 use wasmtime_wasi::p1::{self, WasiP1Ctx};
-use wasmtime_wasi::{FsPerms, WasiCtxBuilder};
+use wasmtime_wasi::{FsPerms, WasiCtxBuilder, WasiView as _};
 
 use crate::capture::Bounded;
 use crate::channel::Channel;
 use crate::limiter::Limiter;
 use crate::poll::Monotonic;
 use crate::{abi, poll};
+
+/// Open files and streams of one guest; one more is a trap. Each file is a
+/// descriptor of the worker, which has 4096 of them for up to 64 guests: a
+/// guest that could take all would make the others fail to open theirs, and
+/// the worker fail to take orders.
+const RESOURCES: usize = 56;
+
+/// Most random bytes of one call: it is made in one go, and all guests of the
+/// worker wait for it.
+const RANDOM: u64 = 1 << 20;
 
 /// State of one instance; born and dropped with it.
 pub(crate) struct Host {
@@ -32,12 +42,15 @@ impl Host {
         channel: Channel,
     ) -> Self {
         let clock = Monotonic::start();
+        // Sleeping is not done on this thread all the same: see `poll`.
+        let mut wasi = wasi
+            .monotonic_clock(clock)
+            .allow_blocking_current_thread(true)
+            .max_random_size(RANDOM)
+            .build_p1();
+        wasi.ctx().table.set_max_capacity(RESOURCES);
         Self {
-            // Sleeping is not done on this thread all the same: see `poll`.
-            wasi: wasi
-                .monotonic_clock(clock)
-                .allow_blocking_current_thread(true)
-                .build_p1(),
+            wasi,
             limiter: Limiter::new(memory_bytes),
             channel,
             report: Bounded::new(report_bytes),

@@ -333,3 +333,21 @@ fn a_candidate_answers_a_call_over_its_channel() {
     drop(ours);
     assert_eq!(worker.receive().end, WasiEnd::Exited(0));
 }
+
+#[test]
+fn one_guest_cannot_take_the_descriptors_of_the_others() {
+    let hoard =
+        "import os\nheld = []\nwhile len(held) < 5000: held.append(open('/work/main.py'))\n";
+    let report = python(script(hoard));
+    assert!(
+        matches!(report.end, WasiEnd::Trapped(_)),
+        "{:?}",
+        report.end
+    );
+    // Those that are given back do not count.
+    let frugal = "for _ in range(5000): open('/work/main.py').close()\nprint(1)\n";
+    prints(script(frugal), "1\n");
+    // As many as an honest program holds at once.
+    let several = "held = [open('/work/main.py') for _ in range(40)]\nprint(len(held))\n";
+    prints(script(several), "40\n");
+}

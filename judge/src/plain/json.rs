@@ -5,11 +5,10 @@
 //! every crate of the workspace and how their numbers compare. So numbers are
 //! read here from their text, by way of [`RawValue`].
 
-use super::{Int, MAX_DEPTH};
-use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
+use super::{Int, MAX_DEPTH, MAX_NODES};
+use serde::de::{Deserialize, Deserializer, Error as _};
 use serde_json::value::RawValue;
 use std::collections::HashSet;
-use std::fmt;
 
 /// A JSON value whose integers are exact.
 ///
@@ -48,6 +47,9 @@ pub enum JsonError {
     /// Nested too deep.
     #[error("nested more than {MAX_DEPTH} levels")]
     Depth,
+    /// Too many values.
+    #[error("more than {MAX_NODES} values")]
+    Nodes,
 }
 
 impl Json {
@@ -73,10 +75,11 @@ impl Json {
     /// Parses JSON text.
     ///
     /// # Errors
-    /// When it is not JSON, nested too deep, repeats a key, or holds a number
-    /// that is no finite double and no integer of at most 100,000 digits.
+    /// When it is not JSON, nested too deep, repeats a key, has more than
+    /// [`MAX_NODES`] values, or holds a number that is no finite double and no
+    /// integer of at most 100,000 digits.
     pub fn parse(text: &str) -> Result<Self, JsonError> {
-        Self::read(serde_json::from_str(text).map_err(syntax)?, 0)
+        Self::from_raw(serde_json::from_str(text).map_err(syntax)?)
     }
 
     /// Takes over a raw value.
@@ -84,40 +87,139 @@ impl Json {
     /// # Errors
     /// As [`Json::parse`].
     pub fn from_raw(raw: &RawValue) -> Result<Self, JsonError> {
-        Self::read(raw, 0)
+        let mut reader = Reader {
+            text: raw.get(),
+            at: 0,
+            left: MAX_NODES,
+        };
+        reader.value(0)
     }
+}
 
-    // Each level scans its text once more to split it: depth times length,
-    // both bounded, and the scan does not recurse.
-    fn read(raw: &RawValue, depth: usize) -> Result<Self, JsonError> {
+/// Walks once over text that is known to be JSON. Where it is not, that is an
+/// error like any other.
+struct Reader<'a> {
+    text: &'a str,
+    at: usize,
+    /// Values that may still come.
+    left: usize,
+}
+
+impl<'a> Reader<'a> {
+    fn value(&mut self, depth: usize) -> Result<Json, JsonError> {
         if depth > MAX_DEPTH {
             return Err(JsonError::Depth);
         }
-        let text = raw.get().trim_ascii();
-        match text.as_bytes().first() {
-            Some(b'n') => Ok(Self::Null),
-            Some(b't') => Ok(Self::Bool(true)),
-            Some(b'f') => Ok(Self::Bool(false)),
-            Some(b'"') => serde_json::from_str(text).map(Self::Str).map_err(syntax),
-            Some(b'[') => {
-                let items: Vec<&RawValue> = serde_json::from_str(text).map_err(syntax)?;
-                let items = items.into_iter().map(|item| Self::read(item, depth + 1));
-                items.collect::<Result<_, _>>().map(Self::Array)
-            }
-            Some(b'{') => {
-                let Pairs(pairs) = serde_json::from_str(text).map_err(syntax)?;
-                let mut seen = HashSet::new();
-                if let Some((key, _)) = pairs.iter().find(|(key, _)| !seen.insert(key.as_str())) {
-                    return Err(JsonError::Duplicate(key.chars().take(100).collect()));
-                }
-                let pairs = pairs
-                    .into_iter()
-                    .map(|(key, value)| Ok((key, Self::read(value, depth + 1)?)));
-                pairs.collect::<Result<_, _>>().map(Self::Object)
-            }
-            _ => number(text),
+        self.left = self.left.checked_sub(1).ok_or(JsonError::Nodes)?;
+        match self.next() {
+            Some(b'n') => self.word("null", Json::Null),
+            Some(b't') => self.word("true", Json::Bool(true)),
+            Some(b'f') => self.word("false", Json::Bool(false)),
+            Some(b'"') => self.string().map(Json::Str),
+            Some(b'[') => self.array(depth),
+            Some(b'{') => self.object(depth),
+            _ => number(self.taken(|b| b"+-.eE".contains(&b) || b.is_ascii_digit())?),
         }
     }
+
+    fn array(&mut self, depth: usize) -> Result<Json, JsonError> {
+        let mut items = Vec::new();
+        self.at += 1;
+        if self.next() == Some(b']') {
+            self.at += 1;
+            return Ok(Json::Array(items));
+        }
+        loop {
+            items.push(self.value(depth + 1)?);
+            if self.ends(b']')? {
+                return Ok(Json::Array(items));
+            }
+        }
+    }
+
+    fn object(&mut self, depth: usize) -> Result<Json, JsonError> {
+        let mut pairs = Vec::new();
+        self.at += 1;
+        if self.next() == Some(b'}') {
+            self.at += 1;
+            return Ok(Json::Object(pairs));
+        }
+        loop {
+            self.next();
+            let key = self.string()?;
+            if self.next() != Some(b':') {
+                return Err(broken());
+            }
+            self.at += 1;
+            pairs.push((key, self.value(depth + 1)?));
+            if self.ends(b'}')? {
+                break;
+            }
+        }
+        let mut seen = HashSet::new();
+        if let Some((key, _)) = pairs.iter().find(|(key, _)| !seen.insert(key.as_str())) {
+            return Err(JsonError::Duplicate(key.chars().take(100).collect()));
+        }
+        Ok(Json::Object(pairs))
+    }
+
+    /// Steps over what stands between two items: a comma, or the end.
+    fn ends(&mut self, end: u8) -> Result<bool, JsonError> {
+        let found = self.next();
+        self.at += 1;
+        match found {
+            Some(b',') => Ok(false),
+            Some(b) if b == end => Ok(true),
+            _ => Err(broken()),
+        }
+    }
+
+    /// The next byte that is no blank; the place where it stands is taken.
+    fn next(&mut self) -> Option<u8> {
+        let rest = self.text.as_bytes().get(self.at..)?;
+        let blanks = rest.iter().take_while(|b| b" \t\n\r".contains(b)).count();
+        self.at += blanks;
+        rest.get(blanks).copied()
+    }
+
+    fn word(&mut self, word: &str, value: Json) -> Result<Json, JsonError> {
+        match self
+            .text
+            .get(self.at..)
+            .is_some_and(|t| t.starts_with(word))
+        {
+            true => {
+                self.at += word.len();
+                Ok(value)
+            }
+            false => Err(broken()),
+        }
+    }
+
+    fn taken(&mut self, part: impl Fn(u8) -> bool) -> Result<&'a str, JsonError> {
+        let rest = self.text.get(self.at..).ok_or_else(broken)?;
+        let length = rest.bytes().take_while(|b| part(*b)).count();
+        self.at += length;
+        rest.get(..length).ok_or_else(broken)
+    }
+
+    /// A string, quotes and all.
+    fn string(&mut self) -> Result<String, JsonError> {
+        let rest = self.text.get(self.at..).ok_or_else(broken)?;
+        let mut escaped = false;
+        let end = rest.bytes().enumerate().skip(1).find(|&(_, b)| {
+            let ends = b == b'"' && !escaped;
+            escaped = b == b'\\' && !escaped;
+            ends
+        });
+        let (end, _) = end.ok_or_else(broken)?;
+        self.at += end + 1;
+        serde_json::from_str(&rest[..=end]).map_err(syntax)
+    }
+}
+
+fn broken() -> JsonError {
+    JsonError::Syntax("unexpected text".to_owned())
 }
 
 fn number(text: &str) -> Result<Json, JsonError> {
@@ -159,28 +261,5 @@ impl From<&serde_json::Value> for Json {
 impl<'de> Deserialize<'de> for Json {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Self::from_raw(&Box::<RawValue>::deserialize(deserializer)?).map_err(D::Error::custom)
-    }
-}
-
-/// An object's members in order, repeated keys included.
-struct Pairs<'a>(Vec<(String, &'a RawValue)>);
-
-impl<'de: 'a, 'a> Deserialize<'de> for Pairs<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Members;
-        impl<'de> Visitor<'de> for Members {
-            type Value = Vec<(String, &'de RawValue)>;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut pairs = Vec::new();
-                while let Some(pair) = map.next_entry()? {
-                    pairs.push(pair);
-                }
-                Ok(pairs)
-            }
-        }
-        deserializer.deserialize_map(Members).map(Pairs)
     }
 }

@@ -44,23 +44,23 @@ impl Int {
         if let Ok(small) = text.parse() {
             return Some(Self::Small(small));
         }
-        // Little-endian base 2**32; nine decimal digits at a time.
-        let mut limbs: Vec<u32> = Vec::new();
-        for chunk in digits.as_bytes().chunks(9) {
+        // Little-endian base 2**64; nineteen decimal digits at a time.
+        let mut limbs: Vec<u64> = Vec::new();
+        for chunk in digits.as_bytes().chunks(19) {
             let mut carry = chunk.iter().fold(0u64, |n, b| n * 10 + u64::from(b - b'0'));
-            let scale = 10u64.pow(chunk.len() as u32);
+            let scale = u128::from(10u64.pow(chunk.len() as u32));
             for limb in &mut limbs {
-                carry += u64::from(*limb) * scale;
-                *limb = carry as u32;
-                carry >>= 32;
+                let product = u128::from(*limb) * scale + u128::from(carry);
+                *limb = product as u64;
+                carry = (product >> 64) as u64;
             }
             if carry > 0 {
-                limbs.push(carry as u32);
+                limbs.push(carry);
             }
         }
-        let mut hex = String::with_capacity(limbs.len() * 8);
+        let mut hex = String::with_capacity(limbs.len() * 16);
         for limb in limbs.iter().rev() {
-            write!(hex, "{limb:08x}").unwrap_or_default();
+            write!(hex, "{limb:016x}").unwrap_or_default();
         }
         Some(Self::normal(negative, &hex))
     }

@@ -510,16 +510,18 @@ def _refuse(text):
 
 
 class Channel:
-    """Frames over descriptor 3: u32 little-endian length, then the payload."""
+    """Frames over two pipes, out on descriptor 3 and in on 5: u32 little-endian
+    length, then the payload."""
 
-    def __init__(self, fd=3):
-        self.fd = fd
-        os.set_inheritable(fd, False)
+    def __init__(self, says=3, hears=5):
+        self.says, self.hears = says, hears
+        os.set_inheritable(says, False)
+        os.set_inheritable(hears, False)
 
     def send(self, data):
         view = memoryview(len(data).to_bytes(4, "little") + data)
         while view:
-            view = view[os.write(self.fd, view) :]
+            view = view[os.write(self.says, view) :]
 
     def recv(self):
         """The next payload; None when the peer is gone, also in mid-frame."""
@@ -537,7 +539,7 @@ class Channel:
             # Never `count` at once: the length is the peer's claim, and
             # memory is spent only on bytes that have arrived.
             try:
-                part = os.read(self.fd, min(count - len(parts), 1 << 20))
+                part = os.read(self.hears, min(count - len(parts), 1 << 20))
             except OSError:
                 return None
             if not part:

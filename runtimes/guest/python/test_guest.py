@@ -16,19 +16,19 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
 import plain  # noqa: E402
 
-# Spawned children find their channel on 3 and their report pipe on 4, so this
-# process keeps those two numbers occupied.
+# Spawned children speak on 3, report on 4 and hear on 5, so this process keeps
+# those numbers occupied.
 _RESERVED = [os.open(os.devnull, os.O_RDONLY) for _ in range(6)]
 
 
 def spawn(argv, cwd, fds):
-    """Starts a process with `fds` as descriptors 3, 4, …"""
+    """Starts a process with `fds` at the numbers that are their keys."""
 
     def place():
-        for target, fd in enumerate(fds, 3):
+        for target, fd in fds.items():
             os.dup2(fd, target)
 
-    keep = tuple({*fds, *range(3, 3 + len(fds))})
+    keep = tuple({*fds, *fds.values()})
     return subprocess.Popen(
         [sys.executable, "-I", *argv], cwd=cwd, preexec_fn=place, pass_fds=keep,
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
@@ -53,14 +53,15 @@ def trial(program, script, names=None, files=None):
         test = os.path.join(folder, "test.py")
         with open(test, "w", encoding="utf-8") as file:
             file.write(script)
-        ours, theirs = socket.socketpair()
+        (asked, ask), (heard, answer) = os.pipe(), os.pipe()
         read, write = os.pipe()
-        candidate = spawn([os.path.join(HERE, "candidate.py"), "main.py"], work, [theirs.fileno()])
+        candidate = spawn([os.path.join(HERE, "candidate.py"), "main.py"], work, {3: answer, 5: asked})
         config = json.dumps({"names": names})
-        tester = spawn([os.path.join(HERE, "tester.py"), test, config], folder, [ours.fileno(), write])
-        ours.close(), theirs.close(), os.close(write)
+        tester = spawn([os.path.join(HERE, "tester.py"), test, config], folder, {3: ask, 4: write, 5: heard})
+        for fd in (asked, ask, heard, answer, write):
+            os.close(fd)
         try:
-            heard = tester.communicate(timeout=60)
+            said_there = tester.communicate(timeout=60)
             with open(read, "rb") as pipe:
                 data = pipe.read()
             said = candidate.communicate(timeout=60)
@@ -68,8 +69,8 @@ def trial(program, script, names=None, files=None):
             for process in (tester, candidate):
                 process.kill()
                 process.wait()
-        assert data, f"no report: {heard[1].decode()}"
-        return Result(json.loads(data), heard, (candidate.returncode, *said))
+        assert data, f"no report: {said_there[1].decode()}"
+        return Result(json.loads(data), said_there, (candidate.returncode, *said))
 
 
 # A program that speaks the protocol itself: `say(obj)` and `raw(bytes)`.
@@ -79,9 +80,9 @@ def raw(data): os.write(3, data)
 def say(obj):
     data = json.dumps(obj).encode(); raw(struct.pack("<I", len(data)) + data)
 def hear():
-    n = struct.unpack("<I", os.read(3, 4))[0]
+    n = struct.unpack("<I", os.read(5, 4))[0]
     data = b""
-    while len(data) < n: data += os.read(3, n - len(data))
+    while len(data) < n: data += os.read(5, n - len(data))
     return json.loads(data)
 say({"ready": True}); say({"id": hear()["get"]["id"], "callable": True}); asked = hear()["call"]["id"]
 """
@@ -416,7 +417,7 @@ class Hostile(unittest.TestCase):
         ours, theirs = socket.socketpair()
         with ours, theirs:
             theirs.sendall(struct.pack("<I", 2) + b"{}")
-            self.assertEqual(plain.Channel(ours.fileno()).recv(), b"{}")
+            self.assertEqual(plain.Channel(ours.fileno(), ours.fileno()).recv(), b"{}")
 
 
 if __name__ == "__main__":
