@@ -31,7 +31,7 @@ fn call(backend: BackendChoice, code: &str, argument: &str, returns: &str) -> Ju
         ..JudgementRequest::default()
     };
     let (done, judged) = mpsc::channel();
-    std::thread::spawn(move || done.send(judge(&request)));
+    std::thread::spawn(move || drop(done.send(judge(&request))));
     let patience = Duration::from_secs(120);
     judged
         .recv_timeout(patience)
