@@ -140,8 +140,7 @@ fn attacks_on_the_init_fail_and_the_slot_works_on() {
             ("setsched1", "ENOSYS"),
             ("affinity1", "ENOSYS"),
             ("madvise1", "EACCES"),
-            // The kernel knows this ioctl since 6.11.
-            ("pidfd_ns1", if linux(6, 11) { "EACCES" } else { "ENOTTY" }),
+            ("pidfd_ns1", "ENOSYS"),
             ("ptrace1", "ENOSYS"),
             ("vmread1", "ENOSYS"),
             ("vmwrite1", "ENOSYS"),

@@ -15,13 +15,13 @@ const DENIED: [(&str, &str); 9] = [
     ),
     (
         "ENOSYS",
-        "prlimit1 setprio1 affinity1 setsched1 prio1 rlimit1 fcntl_lease flock_usr inotify_usr fsopen fsopen_config open_tree chroot pivot setns_self ptrace1 ptrace_child vmread1 vmwrite1 pidfd_getfd1 clone_newuser clone_newpid clone3_newuser timens_clone iouring keyctl addkey_user uffd bpf perf netlink netlink_pair vsock alg packet ax25 can xdp smc tipc kcm tiocsti tiocsti_high tioclinux personality namehandle clock syslog module kexec reboot swapon sethost iopl ldt acct quota quotactl_fd lookup_dcookie moveto fanotify mount_setattr statmount listmount lsm_attr cachestat memfd_secret process_mrelease kcmp vhangup migrate ioprio_rt uring_null io_setup inotify_init pidfd_getfd_self request_key byhandle rwhint_usr rwhint_get linger sockfilter multicast multicast6 recverr timestamping msg_more msg_more_vec splice_more",
+        "prlimit1 setprio1 affinity1 setsched1 prio1 rlimit1 fcntl_lease flock_usr inotify_usr fsopen fsopen_config open_tree chroot pivot setns_self ptrace1 ptrace_child vmread1 vmwrite1 pidfd_getfd1 clone_newuser clone_newpid clone3_newuser timens_clone iouring keyctl addkey_user uffd bpf perf netlink netlink_pair vsock alg packet ax25 can xdp smc tipc kcm tiocsti tiocsti_high tioclinux personality namehandle clock syslog module kexec reboot swapon sethost iopl ldt acct quota quotactl_fd lookup_dcookie moveto fanotify mount_setattr statmount listmount lsm_attr cachestat memfd_secret process_mrelease kcmp vhangup migrate ioprio_rt uring_null io_setup inotify_init pidfd_getfd_self request_key byhandle rwhint_usr rwhint_get linger sockfilter multicast multicast6 recverr timestamping msg_more msg_more_vec splice_more cached evict fiemap fspath mergeable memory_merge pidfd_ns1",
     ),
     (
         "ENOENT",
         "setns proc1mem proc1env proc1root proc1maps corepat sysrq dropc kcore kallsyms kmsg devkvm devvda devmem devfuse wvar shadow root work sysfs cgroupfs cgroupfs_mk thp proc1cmd proc1status proccpuinfo procversion proc_hostname execexe uffd_dev devtun devtty devptmx",
     ),
-    ("EACCES", "nice madvise1 pidfd_ns1 wpasswd box rootdir mq"),
+    ("EACCES", "nice madvise1 wpasswd box rootdir mq"),
     (
         "EROFS",
         "wroot wusr wdev wetc oomadj selfmem rmwork null_times",
@@ -82,9 +82,6 @@ fn every_probe_gets_the_answer_in_the_table() {
         for name in names.split_whitespace() {
             expected.insert(name, format!("DENIED {errno}"));
         }
-    }
-    if !linux(6, 11) {
-        expected.insert("pidfd_ns1", "DENIED ENOTTY".to_owned());
     }
     expected.extend(KILLED.map(|name| (name, "KILLED by signal 31".to_owned())));
     expected.extend(ALLOWED.map(|(name, _)| (name, "ALLOWED".to_owned())));
