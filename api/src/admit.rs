@@ -493,6 +493,8 @@ fn checker(spec: &CheckerSpec) -> Result<Checker, Refusal> {
         "tokens" => Ok(Checker::Tokens),
         "exact" => Ok(Checker::Exact),
         "lines" => Ok(Checker::Lines),
+        "unordered" => Ok(Checker::Unordered),
+        "json" => Ok(Checker::Json),
         "float" => {
             let (abs, rel) = (spec.abs.unwrap_or(1e-6), spec.rel.unwrap_or(1e-6));
             let tolerance = Tolerance::new(abs, rel);
@@ -509,7 +511,7 @@ fn checker(spec: &CheckerSpec) -> Result<Checker, Refusal> {
             })
         }
         _ => {
-            let message = "must be one of tokens, exact, lines, float";
+            let message = "must be one of tokens, exact, lines, unordered, json, float";
             Err(refuse("unknown_checker", "checker.kind", message))
         }
     }

@@ -257,6 +257,7 @@ impl Live {
                         collected: Vec::new(),
                         leftovers: 0,
                         refused: Vec::new(),
+                        backlog: false,
                         cpu_us: 0,
                     },
                     Vec::new(),
@@ -296,7 +297,7 @@ impl Live {
             false => Duration::ZERO,
         };
         let over_output = stdout.total > limits.stdout_bytes;
-        let limit = if used.oom_kills > 0 {
+        let limit = if used.oom_kills > 0 || report.backlog {
             Some(Limit::Memory)
         } else if over_output {
             Some(Limit::Output)
@@ -422,6 +423,7 @@ fn wire_plan(plan: &Plan) -> wire::Plan {
         rlimits: rlimits(&plan.limits),
         collect: plan.collect.clone(),
         filter: plan.policy.filter.clone(),
+        sockets: plan.policy.calls.sockets == assize_policies::Sockets::Loopback,
         read_only: plan.policy.files.read_only.clone(),
         read_write: plan.policy.files.read_write.clone(),
     }

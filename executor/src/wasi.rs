@@ -283,6 +283,7 @@ impl Home {
             ],
             collect: Vec::new(),
             filter: self.profile.filter.clone(),
+            sockets: false,
             read_only: self.profile.files.read_only.clone(),
             read_write: self.profile.files.read_write.clone(),
         }));
@@ -294,6 +295,8 @@ impl Home {
             .map_err(host)?;
         let (reply, _) = frame::recv::<WorkerReply>(&ours).map_err(|e| {
             // Its init knows how it ended, which says more than end-of-file.
+            // It may also be stuck, and then says nothing.
+            let _ = jail.socket.set_read_timeout(Some(Duration::from_secs(5)));
             let end = frame::recv::<wire::JailEvent>(&jail.socket).map(|(event, _)| event);
             match end {
                 Ok(wire::JailEvent::Done(report)) => {

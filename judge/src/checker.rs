@@ -8,6 +8,8 @@ mod number;
 
 pub use difference::Difference;
 pub(crate) use difference::quote;
+
+use crate::plain::Json;
 use number::{is_integer, real};
 
 /// How far a number may be off: within `abs`, or within `rel` of the expected
@@ -64,6 +66,11 @@ pub enum Checker {
     /// The same lines, ignoring whitespace at the end of each line and blank
     /// lines at the end of the output.
     Lines,
+    /// The same lines as `Lines`, each as often, in any order.
+    Unordered,
+    /// Both one JSON value, and the same one: numbers by value and kind (`1`
+    /// is not `1.0`), members of objects in any order, of arrays in theirs.
+    Json,
     /// As `Tokens`, but where the expected token is a decimal literal that is
     /// not an integer literal (`0.5`, `3.0`, `1e-9`), any decimal literal
     /// within the tolerance is accepted.
@@ -87,6 +94,11 @@ impl Checker {
                 pairwise(tokens(want), tokens(got), |w, g| near(tolerance, w, g))
             }
             Self::Lines => pairwise(lines(trim_end(want)), lines(trim_end(got)), |w, g| w == g),
+            Self::Unordered => {
+                let (want, got) = (sorted(want), sorted(got));
+                pairwise(want.into_iter(), got.into_iter(), |w, g| w == g)
+            }
+            Self::Json => same_json(want, got),
             Self::Exact if want == got => Ok(()),
             Self::Exact => Err(Difference::bytes(want, got)),
         }
@@ -112,6 +124,28 @@ fn pairwise<'a>(
                 return Err(Difference::pieces(line, w.map(|p| p.1), g.map(|p| p.1)));
             }
         }
+    }
+}
+
+/// Lines in the order of their bytes, each with the number it had.
+fn sorted(text: &[u8]) -> Vec<Piece<'_>> {
+    let mut all: Vec<Piece<'_>> = lines(trim_end(text)).collect();
+    all.sort_by_key(|(_, line)| *line);
+    all
+}
+
+fn same_json(want: &[u8], got: &[u8]) -> Result<(), Difference> {
+    let read = |text: &[u8]| {
+        let text = std::str::from_utf8(text).map_err(|e| e.to_string())?;
+        Json::parse(text).map_err(|e| e.to_string())
+    };
+    match (read(want), read(got)) {
+        (Ok(want), Ok(got)) if want.same(&got) => Ok(()),
+        (Ok(_), Ok(_)) => Err(Difference::bytes(want, got)),
+        (Ok(_), Err(problem)) => Err(Difference::text(&format!("the output is {problem}"))),
+        (Err(problem), _) => Err(Difference::text(&format!(
+            "the expected output is {problem}"
+        ))),
     }
 }
 

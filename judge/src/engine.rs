@@ -275,7 +275,11 @@ impl Engine {
             (None, Answer::Value(value)) => {
                 let tolerance = match case.checker {
                     Checker::Float(tolerance) => Some(tolerance),
-                    Checker::Tokens | Checker::Exact | Checker::Lines => None,
+                    Checker::Tokens
+                    | Checker::Exact
+                    | Checker::Lines
+                    | Checker::Unordered
+                    | Checker::Json => None,
                 };
                 match equals_json(&value, returns, tolerance) {
                     Ok(()) => (Verdict::Accepted, String::new()),

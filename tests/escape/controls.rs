@@ -32,6 +32,19 @@ fn the_filter_alone_stops_what_of_a_socket_is_not_counted_or_outlives_its_run() 
     });
 }
 
+#[test]
+fn the_filter_alone_stops_what_shared_files_and_equal_pages_tell_of_others() {
+    alone!({
+        stopped_only_by(&[Seccomp], "cached evict");
+        // What file system /usr is on and which kernel this is decide whether
+        // these exist at all; refused they are everywhere.
+        let held = executor(2, &[]);
+        for probe in ["fiemap", "fspath", "mergeable", "memory_merge"] {
+            assert_eq!(answer(&held, probe), "DENIED ENOSYS", "{probe}");
+        }
+    });
+}
+
 /// A stamp that is asked for with a message is out of the filter's sight.
 #[test]
 fn the_network_alone_keeps_sent_messages_off_error_queues() {

@@ -1,6 +1,6 @@
 //! Memory: every kind of it is on the run's account.
 
-use assize_executor::{End, Limit, Outcome, Plan};
+use assize_executor::{End, Layer, Limit, Outcome, Plan};
 use assize_tests::hostile::{hostile, on_one_slot, shared, show};
 use assize_tests::{alone, executor, limited, out, python, run};
 
@@ -161,6 +161,61 @@ fn page_cache_of_one_run_is_no_allowance_for_the_next() {
             "after {}: {}",
             show(&filled),
             show(&grabbed)
+        );
+    });
+}
+
+#[test]
+fn connections_that_nobody_accepts_cannot_hold_uncounted_memory() {
+    alone!({
+        let fill = || limit(hostile("memory", &["backlog", "96"]), 64);
+        let outcome = run(&executor(2, &[]), fill());
+        assert_eq!(outcome.end, End::Limit(Limit::Memory), "{}", show(&outcome));
+        // The next run in the slot is nobody's heir.
+        let cells = executor(2, &[]);
+        for _ in 0..4 {
+            let _ = run(&cells, fill());
+            let next = run(&cells, limit(hostile("memory", &["ok"]), 64));
+            assert_eq!(next.end, End::Exited(0), "{}", show(&next));
+        }
+        // Without anybody looking it is had, above the limit and uncounted.
+        let outcome = run(&executor(2, &[Layer::Backlog]), fill());
+        let queued = out(&outcome);
+        let queued = queued
+            .trim()
+            .strip_prefix("queued ")
+            .and_then(|n| n.parse::<u64>().ok());
+        assert!(queued.is_some_and(|n| n > 32 * MIB), "{}", show(&outcome));
+        assert!(outcome.usage.memory_peak < 32 * MIB, "{}", show(&outcome));
+    });
+}
+
+#[test]
+fn record_locks_are_had_in_number_and_not_without_bound() {
+    alone!({
+        let take = |count: &str| {
+            let mut plan = limit(hostile("memory", &["locks", count]), 64);
+            plan.limits.cpu_ms = 20_000;
+            plan.limits.wall_ms = 60_000;
+            plan
+        };
+        let cells = executor(2, &[]);
+        let some = run(&cells, take("5000"));
+        assert_eq!(out(&some), "locked 5000 of 5000: all\n", "{}", show(&some));
+        assert_eq!(some.violations, []);
+        let many = run(&cells, take("80000"));
+        assert_eq!(
+            out(&many),
+            "locked 65536 of 80000: ENOLCK\n",
+            "{}",
+            show(&many)
+        );
+        let open = run(&executor(2, &[Layer::Locks]), take("80000"));
+        assert_eq!(
+            out(&open),
+            "locked 80000 of 80000: all\n",
+            "{}",
+            show(&open)
         );
     });
 }

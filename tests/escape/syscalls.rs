@@ -8,14 +8,14 @@ use assize_tests::{alone, executor, limited, out, python, run};
 
 /// Probes of `programs/probe.c` that are refused, by the error they get.
 /// ENOSYS is the filter's allow-list, EPERM its deny-list or the kernel.
-const DENIED: [(&str, &str); 9] = [
+const DENIED: [(&str, &str); 8] = [
     (
         "EPERM",
-        "unshare_user userns_mount userns_net_raw userns_nftables timens mount umount remount unshare_ipc capset setgroups setuid0 setgid0 mknod mknod_disk rlim_up fifo chmodtmp mlock",
+        "seccomp_nest seccomp_listener unshare_user userns_mount userns_net_raw userns_nftables timens mount umount remount unshare_ipc capset setgroups setuid0 setgid0 mknod mknod_disk rlim_up fifo chmodtmp mlock",
     ),
     (
         "ENOSYS",
-        "kill1 kill1_9 sigqueue1 pidfd_signal1 madvise1 pidfd_ns1 prlimit1 setprio1 affinity1 setsched1 prio1 rlimit1 fcntl_lease flock_usr inotify_usr fsopen fsopen_config open_tree chroot pivot setns_self ptrace1 ptrace_child vmread1 vmwrite1 pidfd_getfd1 clone_newuser clone_newpid clone3_newuser timens_clone iouring keyctl addkey_user uffd bpf perf netlink netlink_pair vsock alg packet ax25 can xdp smc tipc kcm tiocsti tiocsti_high tioclinux personality namehandle clock syslog module kexec reboot swapon sethost iopl ldt acct quota quotactl_fd lookup_dcookie moveto fanotify mount_setattr statmount listmount lsm_attr cachestat memfd_secret process_mrelease kcmp vhangup migrate ioprio_rt uring_null io_setup inotify_init pidfd_getfd_self request_key byhandle rwhint_usr rwhint_get linger sockfilter multicast multicast6 recverr timestamping msg_more msg_more_vec splice_more",
+        "kill1 kill1_9 sigqueue1 pidfd_signal1 madvise1 pidfd_ns1 prlimit1 setprio1 affinity1 setsched1 prio1 rlimit1 fcntl_lease flock_usr inotify_usr fsopen fsopen_config open_tree chroot pivot setns_self ptrace1 ptrace_child vmread1 vmwrite1 pidfd_getfd1 clone_newuser clone_newpid clone3_newuser timens_clone iouring keyctl addkey_user uffd bpf perf netlink netlink_pair vsock alg packet ax25 can xdp smc tipc kcm tiocsti tiocsti_high tioclinux personality namehandle clock syslog module kexec reboot swapon sethost iopl ldt acct quota quotactl_fd lookup_dcookie moveto fanotify mount_setattr statmount listmount lsm_attr cachestat memfd_secret process_mrelease kcmp vhangup migrate ioprio_rt uring_null io_setup inotify_init pidfd_getfd_self request_key byhandle rwhint_usr rwhint_get linger sockfilter multicast multicast6 recverr timestamping msg_more msg_more_vec splice_more cached evict fiemap fspath mergeable memory_merge",
     ),
     (
         "ENOENT",
@@ -30,24 +30,22 @@ const DENIED: [(&str, &str); 9] = [
     ("ECONNREFUSED", "absconn"),
     ("ETXTBSY", "selfexe"),
     // One listener there is already: it tells the server of violations.
-    ("EBUSY", "seccomp_listener"),
 ];
 
 /// Probes that are ended by SIGSYS.
 const KILLED: [&str; 3] = ["x32", "int80", "int80_socket"];
 
 /// Probes that succeed, and why they may.
-const ALLOWED: [(&str, &str); 14] = [
+const ALLOWED: [(&str, &str); 13] = [
     ("memfd_exec", "a program may run what it made"),
     ("tmp_exec", "likewise"),
     ("shm", "the IPC namespace is the run's own"),
     ("bind_lo", "the loopback is the cell's own"),
     ("unix", "likewise"),
     (
-        "seccomp_nest",
+        "landlock",
         "restricting oneself further is everybody's right",
     ),
-    ("landlock", "likewise"),
     ("personality_get", "only asks"),
     ("mbind", "its own memory"),
     ("wdevshm", "part of the run's own scratch space"),

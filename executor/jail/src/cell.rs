@@ -8,6 +8,7 @@ use nix::sched::{CloneFlags, unshare};
 use nix::sys::signal::Signal;
 use nix::unistd::{Gid, Uid, setgroups, sethostname, setresgid, setresuid};
 
+use crate::backlog::Backlog;
 use crate::refusals::Refusals;
 use crate::step::At;
 use crate::{confine, mounts};
@@ -26,6 +27,8 @@ pub(crate) struct Cell {
     pub(crate) landlock_abi: u8,
     /// Whether init and program are two uids, see [`Ids`].
     pub(crate) two_ids: bool,
+    /// What waits in sockets uncounted.
+    pub(crate) backlog: Backlog,
 }
 
 impl Cell {
@@ -87,11 +90,13 @@ pub(crate) fn build(spec: &CellSpec) -> Result<(Cell, Refusals), SetupFailure> {
     // our own answer. The executor's patience ends such a cell.
     let cell = Cell {
         without: spec.without.clone(),
+        backlog: Backlog::open(&root.proc),
         proc: root.proc,
         landlock_abi: confine::landlock_abi(),
         two_ids,
     };
-    Ok((cell, Refusals::new(listener)))
+    let count_locks = cell.has(Layer::Locks);
+    Ok((cell, Refusals::new(listener, count_locks)))
 }
 
 fn become_root_of_the_cell() -> Result<(), SetupFailure> {

@@ -3,6 +3,7 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
+use std::time::{Duration, Instant};
 
 use assize_wire::cell::{CellReply, Layer, SetupFailure, Step};
 use assize_wire::frame::{self, FrameError};
@@ -16,6 +17,7 @@ use nix::sys::time::TimeValLike;
 use nix::unistd::Pid;
 use rustix::process::{WaitOptions, WaitStatus, wait};
 
+use crate::backlog::{Backlog, patience};
 use crate::cell::Cell;
 use crate::refusals::Refusals;
 use crate::step::At;
@@ -26,7 +28,7 @@ use crate::{collect, run, scratch};
 const HELPING: usize = 64;
 
 /// Serves until end-of-file; the return value is the exit status.
-pub(crate) fn serve(cell: &Cell, mut refusals: Refusals, socket: &UnixStream) -> i32 {
+pub(crate) fn serve(mut cell: Cell, mut refusals: Refusals, socket: &UnixStream) -> i32 {
     let children = match watch_children() {
         Ok(children) => children,
         Err(failed) => {
@@ -46,7 +48,7 @@ pub(crate) fn serve(cell: &Cell, mut refusals: Refusals, socket: &UnixStream) ->
             Ok((Order::Run(plan), fds)) => {
                 // Any error here means the cell is no longer what it should
                 // be. Dying is the report: the executor replaces the slot.
-                if one_run(cell, &mut refusals, socket, &children, &plan, fds).is_none() {
+                if one_run(&mut cell, &mut refusals, socket, &children, &plan, fds).is_none() {
                     return 1;
                 }
             }
@@ -58,6 +60,9 @@ pub(crate) fn serve(cell: &Cell, mut refusals: Refusals, socket: &UnixStream) ->
     }
 }
 
+/// Least time between two looks at the sockets, whatever wakes us.
+const LOOK: Duration = Duration::from_millis(20);
+
 fn watch_children() -> Result<SignalFd, SetupFailure> {
     let mut set = SigSet::empty();
     set.add(Signal::SIGCHLD);
@@ -67,7 +72,7 @@ fn watch_children() -> Result<SignalFd, SetupFailure> {
 
 /// One run from fresh scratch space to clean slot.
 fn one_run(
-    cell: &Cell,
+    cell: &mut Cell,
     refusals: &mut Refusals,
     socket: &UnixStream,
     children: &SignalFd,
@@ -78,9 +83,14 @@ fn one_run(
         scratch::mount_fresh(plan.disk_bytes, plan.inodes).ok()?;
     }
     let before = cpu_of_children();
+    let mut over = false;
+    let watching = plan.sockets && cell.has(Layer::Backlog);
     let (end, leftovers) = match run::start(cell, plan, fds) {
         Ok(started) => {
-            let status = wait_for_end(refusals, socket, children, started.pid)?;
+            let backlog = watching.then_some(&mut cell.backlog);
+            let ended = wait_for_end(refusals, backlog, socket, children, started.pid);
+            let (status, overflowed) = ended?;
+            over = overflowed;
             let leftovers = if cell.has(Layer::Sweep) { sweep()? } else { 0 };
             (started.verdict(status), leftovers)
         }
@@ -93,6 +103,7 @@ fn one_run(
         collected,
         leftovers,
         refused: refusals.take(),
+        backlog: over,
         cpu_us: cpu_of_children().saturating_sub(before),
     };
     frame::send(socket, &JailEvent::Done(report), &borrowed).ok()?;
@@ -104,14 +115,18 @@ fn one_run(
 }
 
 /// Waits for the main program, reaping orphans on the way, answering refused
-/// calls and obeying `Kill`. `None` when the executor is gone.
+/// calls, watching sockets and obeying `Kill`. Also says whether the sockets
+/// held too much. `None` when the executor is gone.
 fn wait_for_end(
     refusals: &mut Refusals,
+    mut backlog: Option<&mut Backlog>,
     socket: &UnixStream,
     children: &SignalFd,
     main: Pid,
-) -> Option<WaitStatus> {
+) -> Option<(WaitStatus, bool)> {
     let mut more = false;
+    let mut over = false;
+    let mut looked = Instant::now();
     loop {
         let (spoken, asked) = {
             let mut sources = vec![
@@ -122,7 +137,7 @@ fn wait_for_end(
             let patience = if more {
                 PollTimeout::ZERO
             } else {
-                PollTimeout::NONE
+                backlog.as_ref().map_or(PollTimeout::NONE, |_| patience())
             };
             match poll(&mut sources, patience) {
                 Ok(_) | Err(Errno::EINTR) => {}
@@ -140,6 +155,15 @@ fn wait_for_end(
         if asked {
             refusals.answer()?;
         }
+        if let Some(backlog) = &mut backlog
+            && looked.elapsed() >= LOOK
+        {
+            looked = Instant::now();
+            if backlog.is_over() {
+                over = true;
+                kill_all();
+            }
+        }
         // Once: a standard signal waits only once, and where program and init
         // share a uid the program may send it faster than we read.
         let _ = children.read_signal();
@@ -149,7 +173,7 @@ fn wait_for_end(
             // has no name for it.
             match wait(WaitOptions::NOHANG) {
                 Ok(Some((pid, status))) if pid.as_raw_nonzero().get() == main.as_raw() => {
-                    return Some(status);
+                    return Some((status, over));
                 }
                 Ok(Some(_)) | Err(rustix::io::Errno::INTR) => {}
                 Ok(None) => {

@@ -27,6 +27,7 @@
 //! (the executor watches the clock and says `Kill`), any knowledge of cgroup
 //! versions.
 
+mod backlog;
 mod cell;
 mod collect;
 mod confine;

@@ -99,7 +99,7 @@ fn start(spec: &CellSpec, socket: &UnixStream) -> Result<Pid, SetupFailure> {
                 exit_now(1);
             }
             let status = match cell::build(spec) {
-                Ok((cell, refusals)) => init::serve(&cell, refusals, socket),
+                Ok((cell, refusals)) => init::serve(cell, refusals, socket),
                 Err(failed) => {
                     let _ = frame::send(socket, &CellReply::Failed(failed), &[]);
                     1

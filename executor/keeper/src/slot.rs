@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use assize_cgroup::{Backend, Made};
 use assize_wire::cell::CellSpec;
-use assize_wire::frame;
+use assize_wire::frame::{self, FrameError};
 use assize_wire::keeper::{KeeperSpec, Refused, SlotReply};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
@@ -84,9 +84,22 @@ impl Slot {
     }
 
     fn answer(&mut self, reply: &SlotReply, fds: &[BorrowedFd<'_>]) {
-        let sent = self.socket.as_ref().map(|s| frame::send(s, reply, fds));
-        if matches!(sent, Some(Err(_))) {
+        let Some(socket) = &self.socket else { return };
+        let mut sent = frame::send(socket, reply, fds);
+        // Descriptors in flight are counted per uid, and rootless the uid may
+        // be the programs' too: they come and go.
+        for _ in 0..100 {
+            let crowded = matches!(&sent, Err(FrameError::Io(e))
+                if e.raw_os_error() == Some(nix::libc::ETOOMANYREFS));
+            if !crowded {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+            sent = frame::send(socket, reply, fds);
+        }
+        if sent.is_err() {
             self.socket = None;
+            self.close(false);
         }
     }
 

@@ -81,6 +81,8 @@ pub struct Asked {
     id: u64,
     /// Number of the call, on this architecture.
     pub number: u32,
+    /// Its second argument, a number and not a pointer where we look at it.
+    pub second: u64,
 }
 
 /// The next waiting call. Blocks when there is none, so poll first. None when
@@ -102,6 +104,7 @@ pub fn next(listener: BorrowedFd<'_>) -> io::Result<Option<Asked>> {
         Ok(_) => Ok(Some(Asked {
             id: asked.id,
             number: asked.data.nr.cast_unsigned(),
+            second: asked.data.args[1],
         })),
         Err(e) if matches!(e.raw_os_error(), Some(libc::ENOENT | libc::EINTR)) => Ok(None),
         Err(e) => Err(e),
@@ -111,11 +114,23 @@ pub fn next(listener: BorrowedFd<'_>) -> io::Result<Option<Asked>> {
 /// Answers a waiting call: it fails with `errno`. A caller that has died since
 /// is no error.
 pub fn refuse(listener: BorrowedFd<'_>, asked: Asked, errno: i32) -> io::Result<()> {
+    answer(listener, asked, -errno, 0)
+}
+
+/// Answers a waiting call: it goes on, with whatever its arguments are by then.
+/// Sound only where nothing depends on what a pointer among them points to.
+pub fn allow(listener: BorrowedFd<'_>, asked: Asked) -> io::Result<()> {
+    /// `SECCOMP_USER_NOTIF_FLAG_CONTINUE`, since Linux 5.5.
+    const CONTINUE: u32 = 1;
+    answer(listener, asked, 0, CONTINUE)
+}
+
+fn answer(listener: BorrowedFd<'_>, asked: Asked, error: i32, flags: u32) -> io::Result<()> {
     let answer = libc::seccomp_notif_resp {
         id: asked.id,
         val: 0,
-        error: -errno,
-        flags: 0,
+        error,
+        flags,
     };
     // SAFETY: the kernel reads one seccomp_notif_resp, whose size is part of
     // the request's number, from `answer`, which lives across the call.

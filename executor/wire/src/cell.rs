@@ -139,6 +139,10 @@ pub enum Layer {
     Proc,
     /// What the cell's network may remember and queue.
     NetMemory,
+    /// Watching bytes that wait in connections nobody has accepted.
+    Backlog,
+    /// Counting record locks.
+    Locks,
 }
 
 /// The steps of building a cell and of starting a run, in their order. The

@@ -27,6 +27,9 @@ pub struct Plan {
     pub collect: Vec<Collect>,
     /// Seccomp program of this run on top of the cell's (empty: none).
     pub filter: Vec<u8>,
+    /// Whether the program may open network sockets, and is watched for what
+    /// they hold uncounted.
+    pub sockets: bool,
     /// Trees the program may read and execute (Landlock).
     pub read_only: Vec<String>,
     /// Trees the program may also write (Landlock).
@@ -88,6 +91,9 @@ pub struct RunReport {
     /// System calls that the allow-list refused, as (number, times), at most
     /// [`MAX_REFUSED`] of them.
     pub refused: Vec<(u32, u64)>,
+    /// Whether it was ended for bytes that wait in connections nobody has
+    /// accepted, which no memory cgroup counts.
+    pub backlog: bool,
     /// CPU time of the run's processes that were reaped, in microseconds.
     pub cpu_us: u64,
 }

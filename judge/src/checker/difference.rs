@@ -42,6 +42,15 @@ impl Difference {
         Self::new(format!("line {line}, byte {at}: want {want}, got {got}"))
     }
 
+    /// A difference in words of our own.
+    pub(super) fn text(report: &str) -> Self {
+        Self::new(
+            quote(report.as_bytes(), MAX_REPORT)
+                .trim_matches('"')
+                .to_owned(),
+        )
+    }
+
     fn new(report: String) -> Self {
         Self {
             report: report.chars().take(MAX_REPORT).collect(),

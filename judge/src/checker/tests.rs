@@ -237,3 +237,29 @@ fn integers_are_near_only_where_a_problem_says_so() {
     assert!(loose.check(b"1000", b"0x3e8").is_err());
     assert!(loose.check(b"1000", b"nan").is_err());
 }
+
+#[test]
+fn unordered_lines_are_a_multiset() {
+    let same = |want: &[u8], got: &[u8]| Checker::Unordered.check(want, got).is_ok();
+    assert!(same(b"b\na\na\n", b"a\nb \na"));
+    assert!(!same(b"a\na\nb\n", b"a\nb\nb\n"));
+    assert!(!same(b"a\nb\n", b"a\n"));
+    assert!(!same(b"a\n", b"a\nb\n"));
+}
+
+#[test]
+fn json_is_compared_by_value_and_kind() {
+    let same = |want: &[u8], got: &[u8]| Checker::Json.check(want, got).is_ok();
+    assert!(same(
+        br#"{"a": [1, 2.0], "b": null}"#,
+        br#"{"b":null,"a":[1,2.0]}"#
+    ));
+    assert!(!same(b"[1, 2]", b"[2, 1]"));
+    assert!(!same(b"1", b"1.0"));
+    assert!(!same(b"1", b"true"));
+    assert!(!same(b"{}", b"{} {}"));
+    assert!(!same(b"null", b""));
+    // What the problem's author got wrong is nobody's pass.
+    assert!(!same(b"{", b"{"));
+    assert!(!same(br#"{"a": 1}"#, br#"{"a": 1, "a": 1}"#));
+}

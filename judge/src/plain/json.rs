@@ -8,7 +8,7 @@
 use super::{Int, MAX_DEPTH, MAX_NODES};
 use serde::de::{Deserialize, Deserializer, Error as _};
 use serde_json::value::RawValue;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 /// A JSON value whose integers are exact.
 ///
@@ -53,6 +53,25 @@ pub enum JsonError {
 }
 
 impl Json {
+    /// Whether two values are the same, whatever the order of members.
+    #[must_use]
+    pub fn same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Array(a), Self::Array(b)) => {
+                a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.same(b))
+            }
+            (Self::Object(a), Self::Object(b)) => {
+                let members: HashMap<&str, &Self> =
+                    b.iter().map(|(k, v)| (k.as_str(), v)).collect();
+                let there = |(k, v): &(String, Self)| {
+                    members.get(k.as_str()).is_some_and(|other| v.same(other))
+                };
+                a.len() == b.len() && a.iter().all(there)
+            }
+            _ => self == other,
+        }
+    }
+
     /// About how long it is when written, for comparing inputs by length.
     #[must_use]
     pub fn text_len(&self) -> usize {

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -118,14 +119,47 @@ static void cache(const char *dir) {
   if (d) closedir(d);
 }
 static void slot(void) {
-  char line[99] = ""; FILE *f = fopen("/proc/self/uid_map", "r"); long in = -1, outside = -1;
-  while (f && fgets(line, sizeof line, f)) sscanf(line, "%ld %ld", &in, &outside);
-  printf("slot=%ld\n", outside); fflush(stdout);
+  char slot[99] = "";
+  readlink("/proc/self/ns/user", slot, 98);
+  printf("slot=%s\n", slot); fflush(stdout);
 }
 static int page_cache(size_t n, const char *dir) { slot(); wanted = n; cache(dir); printf("cached %zu\n", n - wanted); return 0; }
 static int anon_slot(size_t n, const char *arg) { slot(); return anon(n, arg); }
 
+// Bytes in connections that nobody accepts, n in all.
+static int backlog(size_t n, const char *arg) {
+  (void)arg;
+  struct sockaddr_in a = {.sin_family = AF_INET}; a.sin_addr.s_addr = htonl(INADDR_LOOPBACK); socklen_t l = sizeof a;
+  int s = socket(AF_INET, SOCK_STREAM, 0); size_t queued = 0;
+  if (bind(s, (void *)&a, l) || listen(s, 4096) || getsockname(s, (void *)&a, &l)) return 98;
+  while (queued < n) {
+    int c = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0); ssize_t k; size_t before = queued;
+    connect(c, (void *)&a, l);
+    struct pollfd p = {c, POLLOUT, 0}; poll(&p, 1, 100);
+    while (queued < n && (k = write(c, chunk, sizeof chunk)) > 0) queued += k;
+    if (c < 0 || queued == before) break;
+  }
+  // Long enough to be looked at, were anybody looking.
+  usleep(300000);
+  printf("queued %zu\n", queued);
+  return 0;
+}
+// Record locks, n >> 20 of them, none next to another; how many were had.
+static int locks(size_t n, const char *arg) {
+  (void)arg;
+  n >>= 20; size_t had = 0; int f = -1;
+  for (size_t i = 0; i < n; i++) {
+    if (i % 1000 == 0) { char name[99]; snprintf(name, 99, "/tmp/%zu", i); f = open(name, O_CREAT | O_RDWR, 0600); }
+    struct flock l = {.l_type = F_WRLCK, .l_start = 2 * (i % 1000), .l_len = 1};
+    if (fcntl(f, F_SETLK, &l)) break;
+    had++;
+  }
+  printf("locked %zu of %zu: %s\n", had, n, had < n ? strerrorname_np(errno) : "all");
+  return 0;
+}
+
 static struct { const char *name; int (*f)(size_t, const char *); } table[] = {
+  {"backlog", backlog}, {"locks", locks},
   {"anon", anon}, {"file", file}, {"memfd", memfd}, {"sysv", sysv}, {"child", child}, {"stack", stack}, {"ok", ok},
   {"sockets", sockets}, {"pipes", pipes}, {"huge", huge}, {"tables", tables}, {"page-cache", page_cache}, {"anon-slot", anon_slot}};
 int main(int c, char **a) {

@@ -243,6 +243,13 @@ static void p_txstamp(void) {
   if (sendmsg(s, &m, 0) < 0) { rc(-1); return; }
   char b[999]; rc(recv(s, b, sizeof b, MSG_ERRQUEUE | MSG_DONTWAIT));
 }
+// What a file of /usr tells of the host and of others who use it.
+static void p_cached(void) { char b[64]; struct iovec v = {b, sizeof b}; int f = open("/bin/true", O_RDONLY); read(f, b, 1); rc(syscall(SYS_preadv2, f, &v, 1L, 0L, 0L, 8L)); }
+static void p_evict(void) { int f = open("/bin/true", O_RDONLY); errno = posix_fadvise(f, 0, 0, 4); rc(errno ? -1 : 0); }
+static void p_fiemap(void) { uint64_t m[40] = {0, ~0ull, 0, 1}; int f = open("/bin/true", O_RDONLY); rc(ioctl(f, 0xC020660B, m)); }
+static void p_fspath(void) { char b[256] = ""; int f = open("/bin/true", O_RDONLY); rc(ioctl(f, 0x80811501, b)); }
+static void p_mergeable(void) { void *m = mmap(0, 4096, 3, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0); rc(madvise(m, 4096, 12)); }
+static void p_memory_merge(void) { rc(prctl(67, 1, 0, 0, 0)); }
 #define P(x) {#x, p_##x}
 static struct { const char *n; void (*f)(void); } t[] = {
   P(unshare_user), P(userns_mount), P(userns_net_raw), P(userns_nftables), P(mount), P(fsopen), P(open_tree), P(chroot),
@@ -266,7 +273,7 @@ static struct { const char *n; void (*f)(void); } t[] = {
   P(execexe), P(io_setup), P(inotify_init), P(pidfd_getfd_self), P(request_key), P(uffd_dev), P(devtun), P(devtty),
   P(devptmx), P(byhandle), P(mlock), P(seccomp_listener), P(getlk_usr), P(ofdgetlk_usr), P(rwhint_usr), P(rwhint_get), P(setlk_own),
   P(linger), P(sockfilter), P(multicast), P(multicast6), P(recverr), P(timestamping), P(msg_more), P(msg_more_vec),
-  P(splice_more), P(txstamp)};
+  P(splice_more), P(txstamp), P(cached), P(evict), P(fiemap), P(fspath), P(mergeable), P(memory_merge)};
 int main(int c, char **a) {
   for (unsigned i = 0; i < sizeof t / sizeof *t; i++) {
     if (c > 1) {
