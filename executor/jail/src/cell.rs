@@ -10,7 +10,7 @@ use nix::unistd::{Gid, Uid, setgroups, sethostname, setresgid, setresuid};
 
 use crate::refusals::Refusals;
 use crate::step::At;
-use crate::{confine, mounts};
+use crate::{confine, mounts, traces};
 
 /// Uid and gid of programs inside the cell.
 pub(crate) const PROGRAM_ID: u32 = 1000;
@@ -22,6 +22,8 @@ pub(crate) struct Cell {
     /// A private, writable procfs that is mounted nowhere: the visible /proc
     /// is read-only, and a run's `oom_score_adj` must be raised.
     pub(crate) proc: OwnedFd,
+    /// See [`traces::last_pid`].
+    pub(crate) last_pid: Option<OwnedFd>,
     /// Landlock ABI of this kernel.
     pub(crate) landlock_abi: u8,
     /// Whether init and program are two uids, see [`Ids`].
@@ -45,6 +47,7 @@ pub(crate) fn build(spec: &CellSpec) -> Result<(Cell, Refusals), SetupFailure> {
     // Still with the host uid of the keeper: a tree may lie below a directory
     // that is nobody else's to enter.
     let trees = mounts::open_binds(spec)?;
+    let last_pid = traces::last_pid();
     let two_ids = match spec.ids {
         Ids::Pair { .. } => true,
         Ids::Own => false,
@@ -84,6 +87,7 @@ pub(crate) fn build(spec: &CellSpec) -> Result<(Cell, Refusals), SetupFailure> {
     let cell = Cell {
         without: spec.without.clone(),
         proc: root.proc,
+        last_pid,
         landlock_abi: confine::landlock_abi(),
         two_ids,
     };

@@ -20,12 +20,9 @@ use crate::step::At;
 /// sight: the sysctl tables of these are per user namespace, and 0 stays 0 for
 /// everything below.
 pub(crate) fn forbid_nested_namespaces() -> Result<(), SetupFailure> {
-    for (index, kind) in ["user", "mnt", "net", "pid", "uts", "time"]
-        .iter()
-        .enumerate()
-    {
-        // The ipc and cgroup counts are left alone: each run gets fresh ones.
-        // The mnt, pid … counts of the cell itself are charged above.
+    for (index, kind) in ["user", "mnt", "pid", "uts", "time"].iter().enumerate() {
+        // The ipc, cgroup and net counts are left alone: runs get fresh ones, and
+        // without a user namespace nothing else can make any. The mnt, pid … counts of the cell itself are charged above.
         let path = format!("/proc/sys/user/max_{kind}_namespaces");
         match fs::write(path, "0") {
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}

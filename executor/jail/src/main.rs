@@ -36,6 +36,7 @@ mod refusals;
 mod run;
 mod scratch;
 mod step;
+mod traces;
 mod warden;
 
 use assize_sys::process::exit_now;
