@@ -31,7 +31,9 @@ fn call(backend: BackendChoice, code: &str, argument: &str, returns: &str) -> Ju
         ..JudgementRequest::default()
     };
     let (done, judged) = mpsc::channel();
-    std::thread::spawn(move || done.send(judge(&request)));
+    std::thread::spawn(move || {
+        let _ = done.send(judge(&request));
+    });
     let patience = Duration::from_secs(120);
     judged
         .recv_timeout(patience)
