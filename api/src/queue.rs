@@ -48,6 +48,8 @@ pub(crate) enum Patience {
     Bounded,
     /// Already admitted as part of a batch, which bounds itself.
     Admitted,
+    /// Under way, between two parts: before all of its tenant's that are not.
+    UnderWay,
 }
 
 /// Numbers for people and metrics.
@@ -108,7 +110,10 @@ impl Queue {
             let (sender, turn) = oneshot::channel();
             state.waiting += 1;
             let queue = state.tenants.entry(tenant.to_owned()).or_default();
-            queue.push_back(sender);
+            match patience {
+                Patience::UnderWay => queue.push_front(sender),
+                Patience::Bounded | Patience::Admitted => queue.push_back(sender),
+            }
             if queue.len() == 1 {
                 state.turns.push_back(tenant.to_owned());
             }
@@ -117,6 +122,30 @@ impl Queue {
         match turn.await {
             Ok(permit) => Ok((permit, start.elapsed())),
             Err(_) => Err(Denied::Closed),
+        }
+    }
+
+    /// Between two parts of a case: gives its place up to whoever of another
+    /// tenant waits, and waits for the tenant's next turn. A server that shuts
+    /// down lets a case that has begun go on, without a place.
+    pub(crate) async fn next_turn(&self, tenant: &str, place: &Mutex<Option<Permit>>) {
+        let contended = self.lock().turns.iter().any(|waiting| waiting != tenant);
+        if !contended {
+            return;
+        }
+        let take = || place.lock().unwrap_or_else(PoisonError::into_inner);
+        let held = take().take();
+        // Asked for before the place is given up: behind the tenants who wait
+        // now, not behind those who come in the meantime.
+        let mut entering = std::pin::pin!(self.enter(tenant, Patience::UnderWay));
+        let asked = futures::poll!(&mut entering);
+        drop(held);
+        let entered = match asked {
+            std::task::Poll::Ready(entered) => entered,
+            std::task::Poll::Pending => entering.await,
+        };
+        if let Ok((permit, _)) = entered {
+            *take() = Some(permit);
         }
     }
 
@@ -278,6 +307,31 @@ mod tests {
             admitted += usize::from(task.await.unwrap().is_ok());
         }
         assert_eq!(admitted, 15);
+        assert_eq!((queue.load().running, queue.load().waiting), (0, 0));
+    }
+
+    #[tokio::test]
+    async fn a_case_under_way_lets_others_pass_between_its_parts() {
+        let queue = Queue::new(1, 10);
+        let place = Mutex::new(Some(enter(&queue, "a").await.unwrap()));
+        let wait = |tenant: &'static str| {
+            let q = queue.clone();
+            tokio::spawn(async move { enter(&q, tenant).await.map(drop) })
+        };
+        // Its own tenant's have to wait for its end.
+        let own = wait("a");
+        tokio::task::yield_now().await;
+        queue.next_turn("a", &place).await;
+        assert_eq!(queue.load().waiting, 1);
+        let other = wait("b");
+        tokio::task::yield_now().await;
+        // The turn may be a's once more, for the one that waits, and is then b's.
+        queue.next_turn("a", &place).await;
+        queue.next_turn("a", &place).await;
+        assert!(other.await.unwrap().is_ok());
+        assert!(place.lock().unwrap().is_some() && !own.is_finished());
+        drop(place);
+        assert!(own.await.unwrap().is_ok());
         assert_eq!((queue.load().running, queue.load().waiting), (0, 0));
     }
 

@@ -1,6 +1,6 @@
 //! Splits a case into runs, asks the executor for them, and judges.
 
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +17,9 @@ use crate::plain::{Json, equals_json};
 use crate::reward::Trial;
 use crate::script;
 use crate::verdict::Verdict;
+
+/// How a case that is under way waits for its next turn.
+pub type Turn<'a> = &'a mut (dyn FnMut() -> Pin<Box<dyn Future<Output = ()> + Send>> + Send);
 
 /// Everything needed to try cases on this host.
 pub struct Engine {
@@ -113,6 +116,13 @@ impl Engine {
 
     /// Tries one case: compiles once, then one fresh run per test.
     pub async fn judge(&self, case: &Case) -> Result<Judgement, Fault> {
+        self.judge_in_turns(case, &mut || Box::pin(std::future::ready(())))
+            .await
+    }
+
+    /// The same, waiting for `turn` before each test but the first: a case may
+    /// have ten thousand tests, and others may be waiting for its place.
+    pub async fn judge_in_turns(&self, case: &Case, turn: Turn<'_>) -> Result<Judgement, Fault> {
         let submission = &case.submission;
         let mut judgement = Judgement {
             verdict: Verdict::JudgeError,
@@ -145,7 +155,10 @@ impl Engine {
                 return Ok(judgement);
             }
         };
-        for test in &case.tests {
+        for (index, test) in case.tests.iter().enumerate() {
+            if index > 0 {
+                turn().await;
+            }
             let result = self.try_test(case, &runnable, test).await?;
             add(&mut judgement.usage, &result.usage);
             let passed = result.verdict == Verdict::Accepted;

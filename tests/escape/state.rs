@@ -92,6 +92,24 @@ fn listeners_end_with_their_run() {
 }
 
 #[test]
+fn ports_and_packets_of_one_run_are_not_the_next_ones() {
+    alone!({
+        // Without a namespace of the cell's own they are those of the host.
+        only_held_by(&["port", "packets"], &[Layer::Net]);
+    });
+}
+
+#[test]
+fn process_ids_begin_anew_with_every_run() {
+    alone!({
+        // Needs CONFIG_CHECKPOINT_RESTORE, which distributions have.
+        if std::path::Path::new("/proc/sys/kernel/ns_last_pid").exists() {
+            assert!(!carried_over("pids", &[]));
+        }
+    });
+}
+
+#[test]
 fn input_shared_by_runs_carries_nothing_between_them() {
     alone!({
         let executor = executor(2, &[]);

@@ -1,6 +1,7 @@
 //! `POST /v1/runs` and `POST /v1/judgements`: one case, one answer.
 
-use std::sync::Arc;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use assize_executor::Fault;
@@ -136,12 +137,18 @@ impl App {
         let check = move || Ok(judgement_for(&rights, &engine, &request)?);
         let case = aside(bytes, check).await?;
         let (permit, queued) = self.enter(&caller.tenant, patience).await?;
+        let place = Arc::new(Mutex::new(Some(permit)));
+        let mut turn = || -> Pin<Box<dyn Future<Output = ()> + Send>> {
+            let (queue, tenant) = (self.queue.clone(), caller.tenant.clone());
+            let place = Arc::clone(&place);
+            Box::pin(async move { queue.next_turn(&tenant, &place).await })
+        };
         let judged = self
             .engine
-            .judge(&case)
+            .judge_in_turns(&case, &mut turn)
             .await
             .map_err(|fault| self.count_fault(fault))?;
-        drop(permit);
+        drop(place);
         self.metrics.cpu.observe(judged.usage.cpu.as_secs_f64());
         self.metrics
             .verdicts

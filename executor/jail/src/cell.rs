@@ -11,7 +11,7 @@ use nix::unistd::{Gid, Uid, setgroups, sethostname, setresgid, setresuid};
 use crate::backlog::Backlog;
 use crate::refusals::Refusals;
 use crate::step::At;
-use crate::{confine, mounts};
+use crate::{confine, mounts, traces};
 
 /// Uid and gid of programs inside the cell.
 pub(crate) const PROGRAM_ID: u32 = 1000;
@@ -23,6 +23,10 @@ pub(crate) struct Cell {
     /// A private, writable procfs that is mounted nowhere: the visible /proc
     /// is read-only, and a run's `oom_score_adj` must be raised.
     pub(crate) proc: OwnedFd,
+    /// See [`traces::last_pid`].
+    pub(crate) last_pid: Option<OwnedFd>,
+    /// See [`confine::network_settings`]; none where they are not the cell's.
+    pub(crate) network: Option<OwnedFd>,
     /// Landlock ABI of this kernel.
     pub(crate) landlock_abi: u8,
     /// Whether init and program are two uids, see [`Ids`].
@@ -48,6 +52,7 @@ pub(crate) fn build(spec: &CellSpec) -> Result<(Cell, Refusals), SetupFailure> {
     // Still with the host uid of the keeper: a tree may lie below a directory
     // that is nobody else's to enter.
     let trees = mounts::open_binds(spec)?;
+    let last_pid = traces::last_pid();
     let two_ids = match spec.ids {
         Ids::Pair { .. } => true,
         Ids::Own => false,
@@ -63,8 +68,10 @@ pub(crate) fn build(spec: &CellSpec) -> Result<(Cell, Refusals), SetupFailure> {
         confine::forbid_nested_namespaces()?;
     }
     // Without a network namespace these would be the host's own settings.
-    if !spec.without.contains(&Layer::Net) && !spec.without.contains(&Layer::NetMemory) {
-        confine::forget_connections()?;
+    let own = !spec.without.contains(&Layer::Net) && !spec.without.contains(&Layer::NetMemory);
+    let network = own.then(confine::network_settings).transpose()?;
+    if let Some(network) = &network {
+        confine::forget_connections(network)?;
     }
     mounts::pivot_into(&root)?;
     sethostname(&spec.hostname).at(Step::Net)?;
@@ -92,6 +99,8 @@ pub(crate) fn build(spec: &CellSpec) -> Result<(Cell, Refusals), SetupFailure> {
         without: spec.without.clone(),
         backlog: Backlog::open(&root.proc),
         proc: root.proc,
+        last_pid,
+        network,
         landlock_abi: confine::landlock_abi(),
         two_ids,
     };

@@ -2,12 +2,14 @@
 //! access by Landlock.
 
 use std::fs;
+use std::os::fd::OwnedFd;
 
 use assize_wire::cell::{SetupFailure, Step};
 use landlock::{
     ABI, Access, AccessFs, BitFlags, CompatLevel, Compatible, Ruleset, RulesetAttr,
     RulesetCreatedAttr, RulesetError, RulesetStatus, Scope, path_beneath_rules,
 };
+use rustix::fs::{Mode, OFlags, open, openat};
 use rustix::process::{Resource, Rlimit, setrlimit};
 use rustix::thread::{
     CapabilitySet, CapabilitySets, remove_capability_from_bounding_set, set_capabilities,
@@ -20,12 +22,9 @@ use crate::step::At;
 /// sight: the sysctl tables of these are per user namespace, and 0 stays 0 for
 /// everything below.
 pub(crate) fn forbid_nested_namespaces() -> Result<(), SetupFailure> {
-    for (index, kind) in ["user", "mnt", "net", "pid", "uts", "time"]
-        .iter()
-        .enumerate()
-    {
-        // The ipc and cgroup counts are left alone: each run gets fresh ones.
-        // The mnt, pid … counts of the cell itself are charged above.
+    for (index, kind) in ["user", "mnt", "pid", "uts", "time"].iter().enumerate() {
+        // The ipc, cgroup and net counts are left alone: runs get fresh ones, and
+        // without a user namespace nothing else can make any. The mnt, pid … counts of the cell itself are charged above.
         let path = format!("/proc/sys/user/max_{kind}_namespaces");
         match fs::write(path, "0") {
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
@@ -35,11 +34,17 @@ pub(crate) fn forbid_nested_namespaces() -> Result<(), SetupFailure> {
     Ok(())
 }
 
-/// The network namespace is the slot's, not the run's, and some of what the
-/// kernel keeps in it is nobody's memory. Written while the host's /proc is
-/// still in sight; each of these is a setting of the namespace.
-pub(crate) fn forget_connections() -> Result<(), SetupFailure> {
-    let settings = [
+/// Settings of a network namespace, reached through the host's /proc/sys/net,
+/// which shows those of whatever namespace its reader is in.
+pub(crate) fn network_settings() -> Result<OwnedFd, SetupFailure> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    open("/proc/sys/net", flags, Mode::empty()).at(Step::Net)
+}
+
+/// Some of what the kernel keeps in a network namespace is nobody's memory.
+/// Written into each that this cell gets; each is a setting of the namespace.
+pub(crate) fn forget_connections(settings: &OwnedFd) -> Result<(), SetupFailure> {
+    let values = [
         // A closed connection would keep its port for a minute, and the next
         // run from binding it. On a loopback no late segment can arrive.
         ("ipv4/tcp_max_tw_buckets", "0"),
@@ -51,11 +56,22 @@ pub(crate) fn forget_connections() -> Result<(), SetupFailure> {
         ("core/tstamp_allow_data", "0"),
         // Behind the filter, which lets nobody join a group.
         ("ipv4/igmp_max_memberships", "0"),
+        // What a connection holds before it is accepted is nobody's memory, so
+        // it may grow to a megabyte, not to six.
+        ("ipv4/tcp_rmem", "4096 131072 1048576"),
     ];
-    for (index, (name, value)) in settings.iter().enumerate() {
-        match fs::write(format!("/proc/sys/net/{name}"), value) {
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
-            other => other.at_item(Step::Net, index)?,
+    for (index, (name, value)) in values.iter().enumerate() {
+        match openat(
+            settings,
+            *name,
+            OFlags::WRONLY | OFlags::CLOEXEC,
+            Mode::empty(),
+        ) {
+            Err(rustix::io::Errno::NOENT) => {}
+            Err(e) => return Err(e).at_item(Step::Net, index),
+            Ok(file) => {
+                rustix::io::write(&file, value.as_bytes()).at_item(Step::Net, index)?;
+            }
         }
     }
     Ok(())

@@ -21,6 +21,7 @@ use crate::backlog::{Backlog, patience};
 use crate::cell::Cell;
 use crate::refusals::Refusals;
 use crate::step::At;
+use crate::traces::Traces;
 use crate::{collect, run, scratch};
 
 /// Orphans reaped before orders are looked at again: many cores can make them
@@ -31,6 +32,13 @@ const HELPING: usize = 64;
 pub(crate) fn serve(mut cell: Cell, mut refusals: Refusals, socket: &UnixStream) -> i32 {
     let children = match watch_children() {
         Ok(children) => children,
+        Err(failed) => {
+            let _ = frame::send(socket, &CellReply::Failed(failed), &[]);
+            return 1;
+        }
+    };
+    let mut traces = match Traces::new(&cell) {
+        Ok(traces) => traces,
         Err(failed) => {
             let _ = frame::send(socket, &CellReply::Failed(failed), &[]);
             return 1;
@@ -48,7 +56,10 @@ pub(crate) fn serve(mut cell: Cell, mut refusals: Refusals, socket: &UnixStream)
             Ok((Order::Run(plan), fds)) => {
                 // Any error here means the cell is no longer what it should
                 // be. Dying is the report: the executor replaces the slot.
-                if one_run(&mut cell, &mut refusals, socket, &children, &plan, fds).is_none() {
+                let run = one_run(&mut cell, &mut refusals, socket, &children, &plan, fds);
+                let clean = run.and_then(|()| traces.remove(&mut cell).ok());
+                let said = clean.and_then(|()| frame::send(socket, &JailEvent::Idle, &[]).ok());
+                if said.is_none() {
                     return 1;
                 }
             }
@@ -70,7 +81,7 @@ fn watch_children() -> Result<SignalFd, SetupFailure> {
     SignalFd::with_flags(&set, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC).at(Step::Namespaces)
 }
 
-/// One run from fresh scratch space to clean slot.
+/// One run from fresh scratch space to its report and away with the scratch.
 fn one_run(
     cell: &mut Cell,
     refusals: &mut Refusals,
@@ -111,7 +122,7 @@ fn one_run(
     if cell.has(Layer::FreshTmp) {
         scratch::unmount().ok()?;
     }
-    frame::send(socket, &JailEvent::Idle, &[]).ok()
+    Some(())
 }
 
 /// Waits for the main program, reaping orphans on the way, answering refused

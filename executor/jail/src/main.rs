@@ -37,6 +37,7 @@ mod refusals;
 mod run;
 mod scratch;
 mod step;
+mod traces;
 mod warden;
 
 use assize_sys::process::exit_now;

@@ -354,6 +354,33 @@ fn expected_json_is_exact_and_refuses_ambiguity() {
 }
 
 #[test]
+fn expected_json_has_as_many_values_as_a_guest_takes() {
+    let zeros = |count: usize| format!("[{}]", vec!["0"; count].join(","));
+    assert!(Json::parse(&zeros(super::MAX_NODES - 1)).is_ok());
+    assert_eq!(Json::parse(&zeros(super::MAX_NODES)), Err(JsonError::Nodes));
+}
+
+proptest! {
+    #[test]
+    fn one_pass_reads_what_serde_reads(
+        texts in prop::collection::vec(".{0,8}", 0..4),
+        numbers in prop::collection::vec(any::<i64>(), 0..4),
+        pretty: bool,
+    ) {
+        let keyed: serde_json::Map<_, _> = texts
+            .iter()
+            .map(|text| (text.clone(), serde_json::json!([text, null, true, {}, []])))
+            .collect();
+        let value = serde_json::json!([keyed, numbers, texts, {"k": {"\"\\": false, "f": 1.5}}]);
+        let text = match pretty {
+            true => serde_json::to_string_pretty(&value),
+            false => serde_json::to_string(&value),
+        };
+        prop_assert_eq!(Json::parse(&text.unwrap()), Ok(Json::from(&value)));
+    }
+}
+
+#[test]
 fn arguments_are_tagged_for_python() {
     let json =
         Json::parse(r#"{"b":[1,2.5,9007199254740992,null,true,"x"],"a":-18446744073709551616}"#)

@@ -118,9 +118,33 @@ static int timewait(int leave) {
   if (taken || listen(s, 5) || connect(c, (void *)&a, sizeof a) || (p = accept(s, 0, 0)) < 0) return leaves(0);
   close(p); read(c, &b, 1); close(c); return leaves(1);
 }
+// A connection that this side closed first holds its port for a minute.
+static int port(int leave) {
+  struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons(7731)}; a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  int s = socket(AF_INET, SOCK_STREAM, 0), c = socket(AF_INET, SOCK_STREAM, 0), one = 1; char b;
+  if (leave) setsockopt(s, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+  int bound = bind(s, (void *)&a, sizeof a);
+  if (!leave) return finds(bound && errno == EADDRINUSE);
+  if (bound || listen(s, 5) || connect(c, (void *)&a, sizeof a)) return leaves(0);
+  close(accept(s, 0, 0)); read(c, &b, 1); close(c);
+  return leaves(1);
+}
+// What crossed the loopback is counted where every process may read it.
+static int packets(int leave) {
+  struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons(7732)}; a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  if (leave) { for (int i = 0; i < 999; i++) sendto(socket(AF_INET, SOCK_DGRAM, 0), "x", 1, 0, (void *)&a, sizeof a); return leaves(1); }
+  char line[999]; long seen = 0; FILE *f = fopen("/proc/self/net/dev", "r");
+  while (f && fgets(line, sizeof line, f)) sscanf(line, " lo: %*d %ld", &seen);
+  return finds(seen > 0);
+}
+// Process ids go on from the last one.
+static int pids(int leave) {
+  for (int i = 0; leave && i < 300; i++) { pid_t p = fork(); if (!p) _exit(0); waitpid(p, 0, 0); }
+  return leave ? leaves(1) : finds(getpid() > 300);
+}
 static struct { const char *name; int (*f)(int); } table[] = {
   {"shm", shm}, {"sem", sem}, {"msg", msg}, {"mq", mq}, {"key", key}, {"tmp", tmp}, {"work", work}, {"devshm", devshm},
-  {"xattr", xattr}, {"rootxattr", rootxattr}, {"mode", mode}, {"input", input}, {"inputtime", inputtime}, {"abstract", abstract}, {"tcp", tcp}, {"timewait", timewait},
+  {"xattr", xattr}, {"rootxattr", rootxattr}, {"mode", mode}, {"input", input}, {"inputtime", inputtime}, {"abstract", abstract}, {"tcp", tcp}, {"timewait", timewait}, {"port", port}, {"packets", packets}, {"pids", pids},
   {"deep", deep}, {"locked", locked}, {"bait", bait}};
 int main(int c, char **a) {
   // A slot's user namespace lives as long as its cell.
