@@ -1,6 +1,7 @@
 //! API keys and what each may ask for. Only their SHA-256 digests are stored.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use assize_policies::{LimitsRequest, Profile};
@@ -115,6 +116,13 @@ impl Keys {
     /// its timing: an attacker cannot choose prefixes of a hash.
     pub(crate) fn caller(&self, headers: &HeaderMap) -> Result<Arc<Caller>, ApiError> {
         if self.open() {
+            if !names_this_machine(headers) {
+                let message = "without API keys only this machine is served, by its own name: \
+                               use 127.0.0.1, [::1] or localhost";
+                return Err(
+                    ApiError::new(StatusCode::FORBIDDEN, "foreign_host", message).field("host"),
+                );
+            }
             return Ok(Arc::new(Caller {
                 tenant: "anonymous".to_owned(),
                 rights: Rights::all(),
@@ -142,6 +150,23 @@ impl Keys {
     }
 }
 
+/// Whether a request calls us by a loopback name. A page in somebody's browser
+/// may be served from a name that its owner points at 127.0.0.1 later (DNS
+/// rebinding); the browser then lets the page talk to us, under that name.
+fn names_this_machine(headers: &HeaderMap) -> bool {
+    let Some(host) = headers.get(header::HOST) else {
+        return true;
+    };
+    let host = host.to_str().unwrap_or_default();
+    let name = match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name,
+        Some(_) | None => host,
+    };
+    let address = name.trim_start_matches('[').trim_end_matches(']');
+    let loopback = address.parse().is_ok_and(|ip: IpAddr| ip.is_loopback());
+    loopback || name.eq_ignore_ascii_case("localhost")
+}
+
 #[cfg(test)]
 mod tests {
     use assize_policies::Profiles;
@@ -166,6 +191,33 @@ mod tests {
         assert_eq!(with("x-api-key", "wrong"), Err(401));
         assert_eq!(with("accept", "x"), Err(401));
         assert!(Keys::new([("x".to_owned(), "secret".to_owned())]).is_err());
+    }
+
+    #[test]
+    fn without_keys_only_loopback_names_are_served() {
+        let served = |host: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert("host", host.parse().unwrap());
+            Keys::default().caller(&headers).is_ok()
+        };
+        for host in [
+            "127.0.0.1",
+            "127.0.0.1:8080",
+            "localhost:80",
+            "[::1]:8080",
+            "[::1]",
+        ] {
+            assert!(served(host), "{host}");
+        }
+        for host in [
+            "evil.example",
+            "evil.example:8080",
+            "127.0.0.1.evil.example",
+            "10.0.0.1",
+        ] {
+            assert!(!served(host), "{host}");
+        }
+        assert!(Keys::default().caller(&HeaderMap::new()).is_ok());
     }
 
     #[test]
