@@ -58,10 +58,10 @@ fn a_planted_path_leads_the_collector_nowhere_control() {
         }
         // Even a collector that follows stays in the cell's own world.
         let open = executor(2, &[Layer::Collect]);
-        let script = "ln -s /etc/shadow a; ln -s /etc/passwd b";
-        let outcome = run(&open, collecting(script, &["a", "b"]));
-        assert_eq!(outcome.files["a"], Err(CollectError::Missing));
-        let seen = outcome.files["b"].clone().expect("the cell's own");
+        let script = "mkdir in; ln -s /etc/shadow in/a; ln -s /etc/passwd in/b";
+        let outcome = run(&open, collecting(script, &["in/a", "in/b"]));
+        assert_eq!(outcome.files["in/a"], Err(CollectError::Missing));
+        let seen = outcome.files["in/b"].clone().expect("the cell's own");
         let hosts = std::fs::read("/etc/passwd").expect("the host's own");
         assert_ne!(seen, hosts, "the host's file was handed out");
     });

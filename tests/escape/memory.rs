@@ -180,6 +180,10 @@ fn connections_that_nobody_accepts_cannot_hold_uncounted_memory() {
         }
         // Without anybody looking it is had, above the limit and uncounted.
         let outcome = run(&executor(2, &[Layer::Backlog]), fill());
+        if outcome.end == End::Limit(Limit::Memory) {
+            println!("this kernel counts them itself: the control is left out");
+            return;
+        }
         let queued = out(&outcome);
         let queued = queued
             .trim()
