@@ -117,7 +117,7 @@ fn a_bad_line_is_answered_in_its_place_and_the_others_run() {
 }
 
 fn open(stream: &mut TcpStream) {
-    let head = "POST /v1/batches HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\
+    let head = "POST /v1/batches HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\
                 content-type: application/x-ndjson\r\n\r\n";
     stream.write_all(head.as_bytes()).expect("an open socket");
 }
