@@ -11,7 +11,7 @@ use crate::CgroupError;
 const PREFIX: &str = "assize-";
 
 /// What an ordinary user, or root in a container, has to ask for.
-const DELEGATION: &str = "this user owns no cgroup: as an ordinary user start with \
+pub(crate) const DELEGATION: &str = "this user owns no cgroup: as an ordinary user start with \
     `systemd-run --user --scope -p Delegate=yes assize …`, as a service set Delegate=yes, \
     in a container mount /sys/fs/cgroup writable (docker: --cgroupns=private with \
     -v /sys/fs/cgroup:/sys/fs/cgroup:rw, or --privileged)";

@@ -97,7 +97,15 @@ fn enable(dir: &Path) -> Result<(), CgroupError> {
                 ),
             });
         }
-        fs::write(&control, format!("+{name}")).map_err(io(control.clone()))?;
+        match fs::write(&control, format!("+{name}")) {
+            Err(e) if e.kind() == std::io::ErrorKind::PermissionDenied => {
+                return Err(CgroupError::Unenforceable {
+                    limit,
+                    reason: format!("{}: {e}; {}", control.display(), place::DELEGATION),
+                });
+            }
+            other => other.map_err(io(control.clone()))?,
+        }
     }
     Ok(())
 }
