@@ -151,8 +151,21 @@ pub struct TestResult {
     pub detail: String,
     /// What the candidate's run used.
     pub usage: Usage,
+    /// The tests of a suite by name, in the order they ran.
+    pub subtests: Vec<Subtest>,
     /// The candidate's run, unless it never came to one.
     pub outcome: Option<Outcome>,
+}
+
+/// One test function of a test script.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Subtest {
+    /// Its name, as `Class.method` or `describe > it`.
+    pub name: String,
+    /// Its verdict.
+    pub verdict: Verdict,
+    /// One line of why, empty when it passed.
+    pub detail: String,
 }
 
 /// Expected values and arguments as they stand in a request.

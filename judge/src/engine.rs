@@ -9,7 +9,8 @@ use assize_policies::{Profile, Profiles};
 use assize_runtimes::{Built, Registry, Role, Runnable};
 
 use crate::case::{
-    Case, Integrity, Judgement, Run, RunResult, Submission, Test, TestKind, TestResult, add,
+    Case, Integrity, Judgement, Run, RunResult, Submission, Subtest, Test, TestKind, TestResult,
+    add,
 };
 use crate::channel::{Answer, ask};
 use crate::checker::Checker;
@@ -17,6 +18,25 @@ use crate::plain::{Json, equals_json};
 use crate::reward::Trial;
 use crate::script;
 use crate::verdict::Verdict;
+
+/// What one test came to, with the candidate's run.
+pub(crate) struct Tried {
+    pub(crate) verdict: Verdict,
+    pub(crate) detail: String,
+    pub(crate) subtests: Vec<Subtest>,
+    pub(crate) outcome: Outcome,
+}
+
+impl From<(Verdict, String, Outcome)> for Tried {
+    fn from((verdict, detail, outcome): (Verdict, String, Outcome)) -> Self {
+        Self {
+            verdict,
+            detail,
+            subtests: Vec::new(),
+            outcome,
+        }
+    }
+}
 
 /// How a case that is under way waits for its next turn.
 pub type Turn<'a> = &'a mut (dyn FnMut() -> Pin<Box<dyn Future<Output = ()> + Send>> + Send);
@@ -186,18 +206,19 @@ impl Engine {
     ) -> Result<TestResult, Fault> {
         let submission = &case.submission;
         let tried = match &test.kind {
-            TestKind::Program { stdin, stdout } => {
-                self.program_test(case, runnable, stdin, stdout).await
-            }
+            TestKind::Program { stdin, stdout } => self
+                .program_test(case, runnable, stdin, stdout)
+                .await
+                .map(Tried::from),
             TestKind::Call {
                 function,
                 args,
                 kwargs,
                 returns,
-            } => {
-                self.call_test(case, runnable, function, args, kwargs, returns)
-                    .await
-            }
+            } => self
+                .call_test(case, runnable, function, args, kwargs, returns)
+                .await
+                .map(Tried::from),
             TestKind::Script { script, names } => {
                 let executor = &self.executor;
                 script::run(executor, submission, runnable, script, names.as_deref()).await
@@ -205,16 +226,14 @@ impl Engine {
         };
         let id = test.id.clone();
         match tried {
-            Ok((verdict, detail, outcome)) => {
-                let usage = outcome.usage;
-                Ok(TestResult {
-                    id,
-                    verdict,
-                    detail,
-                    usage,
-                    outcome: Some(outcome),
-                })
-            }
+            Ok(tried) => Ok(TestResult {
+                id,
+                verdict: tried.verdict,
+                detail: tried.detail,
+                usage: tried.outcome.usage,
+                subtests: tried.subtests,
+                outcome: Some(tried.outcome),
+            }),
             // The caller's to know as an answer of its own, not as a verdict.
             Err(
                 fault @ (Fault::ShuttingDown | Fault::Unenforceable { .. } | Fault::NoBackend(_)),
@@ -228,6 +247,7 @@ impl Engine {
                     verdict,
                     detail,
                     usage: Usage::default(),
+                    subtests: Vec::new(),
                     outcome: None,
                 })
             }
@@ -267,7 +287,14 @@ impl Engine {
         kwargs: &[(String, Json)],
         returns: &Json,
     ) -> Result<(Verdict, String, Outcome), Fault> {
-        let Submission { limits, policy, .. } = &case.submission;
+        let Submission {
+            limits,
+            policy,
+            runtime,
+            ..
+        } = &case.submission;
+        let harness = runtime.manifest.harness.as_ref();
+        let dialect = harness.ok_or_else(|| Fault::Host("a language without harness".into()))?;
         let mut attempt = 0;
         let (answer, outcome) = loop {
             attempt += 1;
@@ -276,7 +303,7 @@ impl Engine {
                 .plan(Role::Candidate, *limits, policy, &[])
                 .map_err(|e| Fault::Host(e.to_string()))?;
             plan.channel = Some(theirs);
-            let asking = ask(ours, function, args, kwargs);
+            let asking = ask(ours, dialect.dialect, function, args, kwargs);
             match hear_out(asking, self.executor.run(plan)).await {
                 (answer, Ok(outcome)) => break (answer, outcome),
                 (_, Err(fault)) if fault.retryable() && attempt < 3 => {}

@@ -6,12 +6,14 @@ use assize_runtimes::{Built, Program, Role, Runnable};
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::case::Submission;
-use crate::engine::{limit_verdict, not_accepted, raised};
+use crate::case::{Submission, Subtest};
+use crate::engine::{Tried, limit_verdict, not_accepted, raised};
 use crate::verdict::Verdict;
 
 /// Most bytes of a tester's report.
-const REPORT_BYTES: u64 = 64 << 10;
+const REPORT_BYTES: u64 = 1 << 20;
+/// Most tests of a suite that are told apart.
+const MAX_SUBTESTS: usize = 1000;
 /// Times a pair is started before a lost cell becomes a fault.
 const ATTEMPTS: u32 = 3;
 
@@ -24,6 +26,17 @@ struct Report {
     line: Option<u64>,
     calls: u64,
     given: u64,
+    #[serde(default)]
+    tests: Vec<Reported>,
+}
+
+/// One test of a suite, as the tester saw it.
+#[derive(Debug, Deserialize)]
+struct Reported {
+    name: String,
+    status: String,
+    #[serde(default)]
+    message: String,
 }
 
 /// Runs a script against a candidate.
@@ -33,7 +46,7 @@ pub(crate) async fn run(
     candidate: &Runnable,
     script: &str,
     names: Option<&[String]>,
-) -> Result<(Verdict, String, Outcome), Fault> {
+) -> Result<Tried, Fault> {
     let tester = tester(executor, submission, script).await?;
     let config = json!({ "names": names }).to_string();
     let mut attempt = 1;
@@ -53,8 +66,13 @@ pub(crate) async fn run(
         b.env.retain(|(k, _)| k != "PYTHONHASHSEED");
         match executor.run_pair(a, b).await {
             (Ok(candidate), Ok(tester)) => {
-                let (verdict, detail) = conclude(&candidate, &tester);
-                return Ok((verdict, detail, candidate));
+                let (verdict, detail, subtests) = conclude(&candidate, &tester);
+                return Ok(Tried {
+                    verdict,
+                    detail,
+                    subtests,
+                    outcome: candidate,
+                });
             }
             (Err(fault), _) | (_, Err(fault)) if fault.retryable() && attempt < ATTEMPTS => {
                 tracing::warn!(%fault, attempt, "a pair lost a cell, trying again");
@@ -71,7 +89,8 @@ async fn tester(
     submission: &Submission,
     script: &str,
 ) -> Result<Runnable, Fault> {
-    let path = "assize_test.py".to_owned();
+    let extension = submission.runtime.manifest.extensions.first();
+    let path = format!("assize_test.{}", extension.map_or("txt", |e| e));
     let data = script.as_bytes().to_vec();
     let file = FileSource {
         path: path.clone(),
@@ -124,15 +143,39 @@ pub(crate) fn pair(submission: &Submission) -> Result<(Channel, Channel), Fault>
 /// What both sides' outcomes mean together. The candidate's limits come
 /// first: a test that fails because the candidate was ended is not a wrong
 /// answer, and one that passes in a cell that broke its limits did not pass.
-fn conclude(candidate: &Outcome, tester: &Outcome) -> (Verdict, String) {
+fn conclude(candidate: &Outcome, tester: &Outcome) -> (Verdict, String, Vec<Subtest>) {
+    let report = serde_json::from_slice::<Report>(&tester.report.data);
+    let subtests = report.as_ref().map_or_else(|_| Vec::new(), subtests);
+    let (verdict, detail) = verdict(candidate, tester, report.ok());
+    (verdict, detail, subtests)
+}
+
+/// Statuses by name, bounded and harmless to show: messages hold what the
+/// candidate chose.
+fn subtests(report: &Report) -> Vec<Subtest> {
+    let clip = |s: &str, n: usize| s.chars().take(n).flat_map(char::escape_debug).collect();
+    let one = |t: &Reported| Subtest {
+        name: clip(&t.name, 200),
+        verdict: match t.status.as_str() {
+            "passed" => Verdict::Accepted,
+            "failed" => Verdict::WrongAnswer,
+            _ => Verdict::RunTimeError,
+        },
+        detail: clip(&t.message, 300),
+    };
+    let ran = report.tests.iter().filter(|t| t.status != "skipped");
+    ran.take(MAX_SUBTESTS).map(one).collect()
+}
+
+fn verdict(candidate: &Outcome, tester: &Outcome, report: Option<Report>) -> (Verdict, String) {
     if let Some(verdict) = limit_verdict(&candidate.end) {
         return (verdict, not_accepted(candidate));
     }
-    let report: Report = match serde_json::from_slice(&tester.report.data) {
-        Ok(report) => report,
+    let report = match report {
+        Some(report) => report,
         // The candidate can hand over results so large that the test side
         // chokes on them: that is its doing and must not look like ours.
-        Err(_) => {
+        None => {
             return match &tester.end {
                 End::Limit(Limit::Cpu | Limit::Wall) => {
                     let why = "the tests ran out of time on the candidate's results";

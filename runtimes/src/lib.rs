@@ -20,8 +20,15 @@ pub use registry::{BackendChoice, Registry, Runtime, SelectError, Selected};
 #[must_use]
 pub fn guest_files() -> Vec<(String, Vec<u8>)> {
     [
+        (
+            "candidate.js",
+            include_str!("../guest/javascript/candidate.js"),
+        ),
         ("candidate.py", include_str!("../guest/python/candidate.py")),
+        ("plain.js", include_str!("../guest/javascript/plain.js")),
         ("plain.py", include_str!("../guest/python/plain.py")),
+        ("suite.js", include_str!("../guest/javascript/suite.js")),
+        ("tester.js", include_str!("../guest/javascript/tester.js")),
         ("tester.py", include_str!("../guest/python/tester.py")),
     ]
     .map(|(name, text)| (name.to_owned(), text.as_bytes().to_vec()))
