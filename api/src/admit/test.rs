@@ -1,0 +1,81 @@
+//! The tests of a judgement.
+
+use assize_judge::case::{Test, TestKind, json};
+use assize_runtimes::Runtime;
+
+use super::{Refusal, refuse};
+use crate::types::TestSpec;
+
+pub(super) fn test(index: usize, spec: &TestSpec, runtime: &Runtime) -> Result<Test, Refusal> {
+    let at = |name: &str| format!("tests[{index}].{name}");
+    let bad = |name: &str, message: &str| refuse("invalid_field", at(name), message);
+    let id = spec.id.clone().unwrap_or_else(|| (index + 1).to_string());
+    let kinds = [
+        spec.stdout.is_some(),
+        spec.call.is_some(),
+        spec.script.is_some(),
+    ];
+    if kinds.iter().filter(|k| **k).count() != 1 {
+        let message = "give exactly one of stdout, call (with returns) and script";
+        return Err(refuse("invalid_field", format!("tests[{index}]"), message));
+    }
+    let plain = spec.stdin.is_none();
+    if (spec.call.is_some() || spec.script.is_some()) && !plain {
+        return Err(bad("stdin", "only program tests have an input"));
+    }
+    if spec.returns.is_some() && spec.call.is_none() {
+        return Err(bad("returns", "only call tests return something"));
+    }
+    if spec.names.is_some() && spec.script.is_none() {
+        return Err(bad("names", "only script tests name what they use"));
+    }
+    if (spec.call.is_some() || spec.script.is_some()) && !runtime.has_harness() {
+        let field = if spec.call.is_some() {
+            "call"
+        } else {
+            "script"
+        };
+        let message = format!("{} has no function tests yet", runtime.manifest.language);
+        return Err(refuse("unsupported_test", at(field), message));
+    }
+    let kind = if let Some(stdout) = &spec.stdout {
+        let stdin = spec.stdin.clone().unwrap_or_default().into_bytes();
+        TestKind::Program {
+            stdin,
+            stdout: stdout.clone().into_bytes(),
+        }
+    } else if let Some(script) = &spec.script {
+        TestKind::Script {
+            script: script.clone(),
+            names: spec.names.clone(),
+        }
+    } else if let Some(call) = &spec.call {
+        let returns = spec
+            .returns
+            .as_ref()
+            .ok_or_else(|| bad("returns", "is missing"))?;
+        let mut args = Vec::with_capacity(call.args.len());
+        for (n, raw) in call.args.iter().enumerate() {
+            args.push(json(raw).map_err(|e| bad(&format!("call.args[{n}]"), &e))?);
+        }
+        let mut kwargs = Vec::with_capacity(call.kwargs.len());
+        for (name, raw) in &call.kwargs {
+            let value = json(raw).map_err(|e| bad(&format!("call.kwargs.{name}"), &e))?;
+            kwargs.push((name.clone(), value));
+        }
+        let returns = json(returns).map_err(|e| bad("returns", &e))?;
+        TestKind::Call {
+            function: call.function.clone(),
+            args,
+            kwargs,
+            returns,
+        }
+    } else {
+        return Err(refuse(
+            "invalid_field",
+            format!("tests[{index}]"),
+            "no kind of test",
+        ));
+    };
+    Ok(Test { id, kind })
+}
