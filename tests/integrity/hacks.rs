@@ -115,6 +115,18 @@ fn script(task: &Value, function: &str) -> String {
     lines.join("\n")
 }
 
+/// The same for JavaScript.
+fn javascript(task: &Value, function: &str) -> String {
+    let mut lines = vec!["const assert = require('node:assert');".to_owned()];
+    for example in examples(task) {
+        let (args, expected) = (arguments(example), &example["expected"]);
+        lines.push(format!(
+            "assert.deepStrictEqual({function}(...{args}), {expected});"
+        ));
+    }
+    lines.join("\n")
+}
+
 fn trials(hack: &Hack, task: &Value) -> Vec<Trial> {
     let mut trials = Vec::new();
     let everywhere = hack.language == "python" && !NATIVE_ONLY.contains(&hack.id.as_str());
@@ -134,6 +146,15 @@ fn trials(hack: &Hack, task: &Value) -> Vec<Trial> {
             ("stdio", language) if STDIO.contains(&language) => {
                 let test = |e: &Value| json!({"stdin": e["stdin"], "stdout": e["expected"]});
                 add("program", examples(task).map(test).collect());
+            }
+            ("function", "javascript") => {
+                let function = task["entry"].as_str().expect("an entry");
+                let call = |e: &Value| json!({"call": {"function": function, "args": arguments(e)}, "returns": e["expected"]});
+                add("call", examples(task).map(call).collect());
+                add(
+                    "script",
+                    vec![json!({"script": javascript(task, function)})],
+                );
             }
             ("function", "python") => {
                 let function = task["entry"].as_str().expect("an entry");

@@ -9,6 +9,7 @@ mod channel;
 mod forgers;
 mod hacks;
 mod humaneval;
+mod javascript;
 
 use std::sync::{Arc, OnceLock};
 

@@ -2,6 +2,7 @@
 
 use assize_judge::case::{Test, TestKind, json};
 use assize_runtimes::Runtime;
+use assize_runtimes::manifest::{Dialect, Harness};
 
 use super::{Refusal, refuse};
 use crate::types::TestSpec;
@@ -57,6 +58,11 @@ pub(super) fn test(index: usize, spec: &TestSpec, runtime: &Runtime) -> Result<T
         let mut args = Vec::with_capacity(call.args.len());
         for (n, raw) in call.args.iter().enumerate() {
             args.push(json(raw).map_err(|e| bad(&format!("call.args[{n}]"), &e))?);
+        }
+        let keywords = |h: &Harness| h.dialect == Dialect::Python;
+        if !call.kwargs.is_empty() && !runtime.manifest.harness.as_ref().is_some_and(keywords) {
+            let message = "this language has no keyword arguments";
+            return Err(bad("call.kwargs", message));
         }
         let mut kwargs = Vec::with_capacity(call.kwargs.len());
         for (name, raw) in &call.kwargs {

@@ -143,7 +143,7 @@ class Trial {
     if (answer.same !== undefined) {
       const twin = Number.isInteger(answer.same) ? args[answer.same] : undefined;
       if (typeof twin !== 'object' || twin === null) this.nonsense('not the same');
-      if (Object.getPrototypeOf(twin) !== Object.getPrototypeOf(value)) this.nonsense('not the same');
+      if (kind(twin) !== kind(value)) this.nonsense('not the same');
       value = twin;
     }
     return late ? Promise.resolve(value) : value;
@@ -157,7 +157,7 @@ class Trial {
       const target = Number.isInteger(key) ? live[key] : undefined;
       if (typeof target !== 'object' || target === null) this.nonsense('an unknown argument');
       const value = this.decode(tree);
-      if (Object.getPrototypeOf(target) !== Object.getPrototypeOf(Object(value))) this.nonsense('an argument of another type');
+      if (kind(target) !== kind(value)) this.nonsense('an argument of another type');
       if (Array.isArray(target)) {
         target.length = 0;
         for (const item of value) target.push(item);
@@ -219,7 +219,10 @@ class Trial {
 
   proxy(name, answer) {
     const live = (what) => this.stop('unsupported', `${what} ${name || 'the module'}`, 'Unsupported');
-    const stand = { [name || 'module']: (...args) => answer(args) }[name || 'module'];
+    const stand = function (...args) {
+      return answer(args);
+    };
+    Object.defineProperty(stand, 'name', { value: name || 'module' });
     Object.defineProperty(stand, STANDS_FOR, { value: this });
     return new Proxy(stand, {
       construct: () => live('new'),
@@ -233,17 +236,25 @@ class Trial {
 
   /** What `require('./anything')` is: the candidate's exports. */
   module() {
+    const trial = this;
     const known = new Map();
     const member = (key) => {
       if (!known.has(key)) known.set(key, this.name(key));
       return known.get(key);
     };
-    return new Proxy((...args) => this.call('', args), {
+    return new Proxy(function (...args) { return trial.call('', args); }, {
       get: (target, key) => (typeof key === 'symbol' ? undefined : key === 'default' ? member('') : member(key)),
       has: () => true,
       construct: () => this.stop('unsupported', 'new of the module', 'Unsupported'),
     });
   }
+}
+
+/** What a value is rebuilt as: a Buffer and an object without prototype cross
+ *  as what they are made of. */
+function kind(x) {
+  if (x instanceof Uint8Array) return Uint8Array.prototype;
+  return typeof x === 'object' && x !== null ? (Object.getPrototypeOf(x) ?? Object.prototype) : null;
 }
 
 const STANDS_FOR = Symbol('stands for');
