@@ -131,7 +131,7 @@ function encode(value, strict = false) {
     if (prototype === Set.prototype) return { s: each(Set.prototype.values.call(x)) };
     if (prototype === Uint8Array.prototype || prototype === Buffer.prototype) {
       room(2 * x.length);
-      return { b: Buffer.prototype.toString.call(x, 'hex') };
+      return { b: Buffer.from(x).toString('hex') };
     }
     if (prototype === Date.prototype) {
       const ms = Date.prototype.getTime.call(x);
