@@ -63,7 +63,7 @@ fn values_arrive_as_genuine_built_ins_of_the_test_side() {
         "constant === 7 && exported(3) === -3 && require('./main').exported(4) === -4",
         "util.isDeepStrictEqual((() => { const a = [3, 1, 2]; const b = sort(a); return [a, a === b]; })(), [[1, 2, 3], true])",
         "(() => { try { boom() } catch (e) { return e instanceof RangeError && e.message === 'no way' } })()",
-        "(() => { try { own() } catch (e) { return e instanceof TypeError && e.name === 'Own' } })()",
+        "(() => { try { own() } catch (e) { return e instanceof TypeError && e.name === 'TypeError' && e.message === 'mine' } })()",
         "await slow(4) === 8 && await slow(-1).then(() => false, e => e.message === 'neg')",
         "await Promise.all([slow(1), slow(2)]).then(a => a[0] + a[1] === 6)",
     ];
