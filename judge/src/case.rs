@@ -102,7 +102,20 @@ pub enum TestKind {
         script: String,
         /// Names it takes from the candidate; found out when absent.
         names: Option<Vec<String>>,
+        /// Where it may run.
+        place: Place,
     },
+}
+
+/// Where a test script may run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// Apart from the candidate, unless the script itself needs live objects.
+    Auto,
+    /// Apart from the candidate, or not at all.
+    Apart,
+    /// In the candidate's interpreter.
+    Beside,
 }
 
 /// What a case came to.
@@ -132,12 +145,15 @@ pub struct Judgement {
     pub runtime: Arc<Runtime>,
 }
 
-/// How far the tests were from the candidate's reach.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+/// How far the tests were from the candidate's reach. The greater, the nearer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Integrity {
     /// Another process in another cell.
     Isolated,
+    /// The same interpreter, behind a nonce: honest against accidents and known
+    /// hacks, weaker against a determined one.
+    Shared,
 }
 
 /// What one test came to.
@@ -151,6 +167,8 @@ pub struct TestResult {
     pub detail: String,
     /// What the candidate's run used.
     pub usage: Usage,
+    /// How far this test was from the candidate.
+    pub integrity: Integrity,
     /// The tests of a suite by name, in the order they ran.
     pub subtests: Vec<Subtest>,
     /// The candidate's run, unless it never came to one.

@@ -23,6 +23,7 @@ use crate::verdict::Verdict;
 pub(crate) struct Tried {
     pub(crate) verdict: Verdict,
     pub(crate) detail: String,
+    pub(crate) integrity: Integrity,
     pub(crate) subtests: Vec<Subtest>,
     pub(crate) outcome: Outcome,
 }
@@ -32,6 +33,7 @@ impl From<(Verdict, String, Outcome)> for Tried {
         Self {
             verdict,
             detail,
+            integrity: Integrity::Isolated,
             subtests: Vec::new(),
             outcome,
         }
@@ -181,6 +183,7 @@ impl Engine {
             }
             let result = self.try_test(case, &runnable, test).await?;
             add(&mut judgement.usage, &result.usage);
+            judgement.integrity = judgement.integrity.max(result.integrity);
             let passed = result.verdict == Verdict::Accepted;
             judgement.passed += usize::from(passed);
             judgement.tests.push(result);
@@ -219,9 +222,19 @@ impl Engine {
                 .call_test(case, runnable, function, args, kwargs, returns)
                 .await
                 .map(Tried::from),
-            TestKind::Script { script, names } => {
-                let executor = &self.executor;
-                script::run(executor, submission, runnable, script, names.as_deref()).await
+            TestKind::Script {
+                script,
+                names,
+                place,
+            } => {
+                let trial = script::Trial {
+                    executor: &self.executor,
+                    submission,
+                    candidate: runnable,
+                    script,
+                    names: names.as_deref(),
+                };
+                trial.run(*place).await
             }
         };
         let id = test.id.clone();
@@ -231,6 +244,7 @@ impl Engine {
                 verdict: tried.verdict,
                 detail: tried.detail,
                 usage: tried.outcome.usage,
+                integrity: tried.integrity,
                 subtests: tried.subtests,
                 outcome: Some(tried.outcome),
             }),
@@ -247,6 +261,7 @@ impl Engine {
                     verdict,
                     detail,
                     usage: Usage::default(),
+                    integrity: Integrity::Isolated,
                     subtests: Vec::new(),
                     outcome: None,
                 })

@@ -108,6 +108,10 @@ pub struct Harness {
     pub candidate: Vec<String>,
     /// Runs a test script against a channel and reports.
     pub tester: Vec<String>,
+    /// Runs program and test script in one interpreter, for scripts that need
+    /// live objects; none where there is no such mode.
+    #[serde(default)]
+    pub shared: Vec<String>,
 }
 
 /// What a language's plain data is like.

@@ -1,13 +1,35 @@
 //! The tests of a judgement.
 
-use assize_judge::case::{Test, TestKind, json};
+use assize_judge::case::{Place, Test, TestKind, json};
 use assize_runtimes::Runtime;
 use assize_runtimes::manifest::{Dialect, Harness};
 
 use super::{Refusal, refuse};
 use crate::types::TestSpec;
 
-pub(super) fn test(index: usize, spec: &TestSpec, runtime: &Runtime) -> Result<Test, Refusal> {
+/// Where a script may run; `apart` when the case asks for nothing less.
+fn place(asked: Option<&str>, apart: bool, runtime: &Runtime) -> Result<Place, String> {
+    match asked {
+        None if apart => Ok(Place::Apart),
+        None => Ok(Place::Auto),
+        Some("isolated") => Ok(Place::Apart),
+        Some("shared") if apart => Err("require_integrity asks for isolated".into()),
+        Some("shared") if !runtime.has_shared_mode() => Err(format!(
+            "{} on this backend has no shared mode",
+            runtime.manifest.language
+        )),
+        Some("shared") => Ok(Place::Beside),
+        Some(_) => Err("must be \"isolated\" or \"shared\"".into()),
+    }
+}
+
+/// Checks one test; `apart` when test scripts must run in a cell of their own.
+pub(super) fn test(
+    index: usize,
+    spec: &TestSpec,
+    runtime: &Runtime,
+    apart: bool,
+) -> Result<Test, Refusal> {
     let at = |name: &str| format!("tests[{index}].{name}");
     let bad = |name: &str, message: &str| refuse("invalid_field", at(name), message);
     let id = spec.id.clone().unwrap_or_else(|| (index + 1).to_string());
@@ -30,6 +52,9 @@ pub(super) fn test(index: usize, spec: &TestSpec, runtime: &Runtime) -> Result<T
     if spec.names.is_some() && spec.script.is_none() {
         return Err(bad("names", "only script tests name what they use"));
     }
+    if spec.integrity.is_some() && spec.script.is_none() {
+        return Err(bad("integrity", "only script tests have a choice"));
+    }
     if (spec.call.is_some() || spec.script.is_some()) && !runtime.has_harness() {
         let field = if spec.call.is_some() {
             "call"
@@ -49,6 +74,8 @@ pub(super) fn test(index: usize, spec: &TestSpec, runtime: &Runtime) -> Result<T
         TestKind::Script {
             script: script.clone(),
             names: spec.names.clone(),
+            place: place(spec.integrity.as_deref(), apart, runtime)
+                .map_err(|m| bad("integrity", &m))?,
         }
     } else if let Some(call) = &spec.call {
         let returns = spec

@@ -131,6 +131,7 @@ fn test(result: &TestResult) -> TestBody {
         verdict: result.verdict.name(),
         detail: result.detail.clone(),
         usage: usage(&result.usage),
+        integrity: result.integrity,
         subtests: result.subtests.iter().map(subtest).collect(),
         stdout: excerpt(|o| &o.stdout),
         stderr: excerpt(|o| &o.stderr),

@@ -195,6 +195,9 @@ pub struct TestBody {
     pub detail: String,
     /// What the run used.
     pub usage: UsageBody,
+    /// How far the test was from the candidate.
+    #[schema(value_type = String)]
+    pub integrity: assize_judge::case::Integrity,
     /// Of a test script that is a suite (unittest, pytest, `describe`): its
     /// tests by name.
     #[serde(skip_serializing_if = "Vec::is_empty")]
