@@ -215,11 +215,7 @@ fn liars_beside_the_tests_are_never_accepted_and_never_our_failure() {
                 Verdict::RunTimeError,
                 Verdict::TimeLimitExceeded,
             ];
-            // One of them does return the right number here.
-            let innocent = liar.contains("tb_frame") || liar.contains("__main__.add");
-            if !honest.contains(&test.verdict)
-                && !(innocent && test.verdict == Verdict::WrongAnswer)
-            {
+            if !honest.contains(&test.verdict) {
                 wrong.push(format!(
                     "{liar}\n  {script}\n  {:?} {}",
                     test.verdict, test.detail
