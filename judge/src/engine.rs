@@ -9,13 +9,15 @@ use assize_policies::{Profile, Profiles};
 use assize_runtimes::{Built, Registry, Role, Runnable};
 
 use crate::case::{
-    Case, Integrity, Judgement, Run, RunResult, Submission, Test, TestKind, TestResult, add,
+    Case, Comparison, Integrity, Judgement, Run, RunResult, Submission, Test, TestKind, TestResult,
+    add,
 };
 use crate::channel::{Answer, ask};
 use crate::checker::Checker;
 use crate::plain::{Json, equals_json};
 use crate::reward::Trial;
 use crate::script;
+use crate::trials::{Opened, Trials, Tried, untried};
 use crate::verdict::Verdict;
 
 /// How a case that is under way waits for its next turn.
@@ -83,7 +85,11 @@ impl Engine {
         self.profiles.iter()
     }
 
-    async fn build(&self, submission: &Submission) -> Result<Built, Fault> {
+    pub(crate) fn compile(&self) -> &Arc<Profile> {
+        &self.compile
+    }
+
+    pub(crate) async fn build(&self, submission: &Submission) -> Result<Built, Fault> {
         submission
             .program
             .build(&self.executor, &submission.runtime, &self.compile)
@@ -137,12 +143,23 @@ impl Engine {
             backend: submission.runtime.backend,
             runtime: Arc::clone(&submission.runtime),
         };
-        let runnable = match self.build(submission).await? {
-            Built::Ready { runnable, compile } => {
-                judgement.compile = compile;
-                runnable
+        let trials = match self.open(case).await? {
+            Opened::Ready(mut trials) => {
+                judgement.compile = trials.compile.take();
+                trials
             }
-            Built::Refused(report) => {
+            Opened::Broken { compile, reason } => {
+                judgement.compile = compile;
+                tracing::warn!(%reason, "a case cannot be tried");
+                judgement.tests = case
+                    .tests
+                    .iter()
+                    .take(1)
+                    .map(|t| untried(t, reason.clone()))
+                    .collect();
+                return Ok(judgement);
+            }
+            Opened::Refused(report) => {
                 judgement.compile = Some(report);
                 judgement.verdict = Verdict::CompileError;
                 let refused = Trial {
@@ -159,7 +176,7 @@ impl Engine {
             if index > 0 {
                 turn().await;
             }
-            let result = self.try_test(case, &runnable, test).await?;
+            let result = trials.test(test).await?;
             add(&mut judgement.usage, &result.usage);
             let passed = result.verdict == Verdict::Accepted;
             judgement.passed += usize::from(passed);
@@ -178,39 +195,45 @@ impl Engine {
 
     /// One test. A fault of ours is a `judge_error` of this test, so that one
     /// lost cell does not lose the verdicts of the others.
-    async fn try_test(
+    pub(crate) async fn try_test(
         &self,
-        case: &Case,
-        runnable: &Runnable,
+        trials: &Trials<'_>,
         test: &Test,
+        by: &Comparison,
     ) -> Result<TestResult, Fault> {
+        let Trials { case, runnable, .. } = trials;
         let submission = &case.submission;
-        let tried = match &test.kind {
-            TestKind::Program { stdin, stdout } => {
-                self.program_test(case, runnable, stdin, stdout).await
-            }
+        let tried: Result<Tried, Fault> = match &test.kind {
+            TestKind::Program { stdin, stdout } => trials.program(stdin, stdout, by).await,
             TestKind::Call {
                 function,
                 args,
                 kwargs,
                 returns,
-            } => {
-                self.call_test(case, runnable, function, args, kwargs, returns)
-                    .await
-            }
+            } => self
+                .call_test(case, runnable, function, args, kwargs, returns)
+                .await
+                .map(Tried::from),
             TestKind::Script { script, names } => {
                 let executor = &self.executor;
-                script::run(executor, submission, runnable, script, names.as_deref()).await
+                script::run(executor, submission, runnable, script, names.as_deref())
+                    .await
+                    .map(Tried::from)
             }
         };
-        let id = test.id.clone();
         match tried {
-            Ok((verdict, detail, outcome)) => {
+            Ok(Tried {
+                verdict,
+                detail,
+                score,
+                outcome,
+            }) => {
                 let usage = outcome.usage;
                 Ok(TestResult {
-                    id,
+                    id: test.id.clone(),
                     verdict,
                     detail,
+                    score,
                     usage,
                     outcome: Some(outcome),
                 })
@@ -221,41 +244,9 @@ impl Engine {
             ) => Err(fault),
             Err(fault) => {
                 tracing::error!(%fault, "a test could not be tried");
-                let verdict = Verdict::JudgeError;
-                let detail = format!("{}: {fault}", fault.code());
-                Ok(TestResult {
-                    id,
-                    verdict,
-                    detail,
-                    usage: Usage::default(),
-                    outcome: None,
-                })
+                Ok(untried(test, format!("{}: {fault}", fault.code())))
             }
         }
-    }
-
-    async fn program_test(
-        &self,
-        case: &Case,
-        runnable: &Runnable,
-        stdin: &[u8],
-        stdout: &[u8],
-    ) -> Result<(Verdict, String, Outcome), Fault> {
-        let Submission { limits, policy, .. } = &case.submission;
-        let mut plan = runnable
-            .plan(Role::Program(&[]), *limits, policy, &[])
-            .map_err(|e| Fault::Host(e.to_string()))?;
-        plan.stdin = input(stdin)?;
-        let outcome = self.executor.run(plan).await?;
-        let (verdict, detail) = match (&outcome.end, limit_verdict(&outcome.end)) {
-            (_, Some(verdict)) => (verdict, not_accepted(&outcome)),
-            (End::Exited(0), None) => match case.checker.check(stdout, &outcome.stdout.data) {
-                Ok(()) => (Verdict::Accepted, String::new()),
-                Err(difference) => (Verdict::WrongAnswer, difference.to_string()),
-            },
-            (_, None) => (Verdict::RunTimeError, not_accepted(&outcome)),
-        };
-        Ok((verdict, detail, outcome))
     }
 
     async fn call_test(
@@ -286,13 +277,17 @@ impl Engine {
         let (verdict, detail) = match (limit_verdict(&outcome.end), answer) {
             (Some(verdict), _) => (verdict, not_accepted(&outcome)),
             (None, Answer::Value(value)) => {
-                let tolerance = match case.checker {
-                    Checker::Float(tolerance) => Some(tolerance),
-                    Checker::Tokens
-                    | Checker::Exact
-                    | Checker::Lines
-                    | Checker::Unordered
-                    | Checker::Json => None,
+                let tolerance = match case.checker.rule() {
+                    Some(Checker::Float(tolerance)) => Some(tolerance),
+                    Some(
+                        Checker::Tokens
+                        | Checker::Exact
+                        | Checker::Lines
+                        | Checker::Unordered
+                        | Checker::Json
+                        | Checker::Kattis(_),
+                    )
+                    | None => None,
                 };
                 match equals_json(&value, returns, tolerance) {
                     Ok(()) => (Verdict::Accepted, String::new()),
@@ -345,7 +340,7 @@ async fn hear_out<R>(
 }
 
 /// Standard input as sealed memory; none when empty.
-fn input(stdin: &[u8]) -> Result<Option<Sealed>, Fault> {
+pub(crate) fn input(stdin: &[u8]) -> Result<Option<Sealed>, Fault> {
     if stdin.is_empty() {
         return Ok(None);
     }
