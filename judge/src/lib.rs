@@ -17,6 +17,7 @@ mod channel;
 pub mod checker;
 pub mod engine;
 pub mod metrics;
+pub mod package;
 pub mod plain;
 pub mod reward;
 mod script;

@@ -63,6 +63,15 @@ impl From<(Verdict, String, Outcome)> for Tried {
 impl Engine {
     /// Builds what a case needs: the candidate, and the author's program.
     pub async fn open<'a>(&'a self, case: &'a Case) -> Result<Opened<'a>, Fault> {
+        self.open_with(case, None).await
+    }
+
+    /// The same, where the author's program is built already.
+    pub async fn open_with<'a>(
+        &'a self,
+        case: &'a Case,
+        ready: Option<Ready>,
+    ) -> Result<Opened<'a>, Fault> {
         let (runnable, compile) = match self.build(&case.submission).await? {
             Built::Ready { runnable, compile } => (runnable, compile),
             Built::Refused(report) => return Ok(Opened::Refused(report)),
@@ -72,9 +81,10 @@ impl Engine {
             (None, Comparison::Program(checker)) => ("checker", Some(checker)),
             (None, Comparison::Pure(_)) => ("", None),
         };
-        let validator = match program {
-            None => None,
-            Some(program) => match self.ready(program).await? {
+        let validator = match (ready, program) {
+            (Some(ready), _) => Some(ready),
+            (None, None) => None,
+            (None, Some(program)) => match self.ready(program).await? {
                 Ok(ready) => Some(ready),
                 Err(why) => {
                     let reason = format!("the {what} cannot be built: {why}");

@@ -5,6 +5,7 @@
 
 mod checkers;
 mod interactive;
+mod packages;
 
 use std::sync::{Arc, OnceLock};
 
