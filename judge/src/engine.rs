@@ -9,7 +9,7 @@ use assize_policies::{Profile, Profiles};
 use assize_runtimes::{Built, Registry, Role, Runnable};
 
 use crate::case::{
-    Case, Integrity, Judgement, Run, RunResult, Submission, Subtest, Test, TestKind, TestResult,
+    Case, Comparison, Integrity, Judgement, Run, RunResult, Submission, Test, TestKind, TestResult,
     add,
 };
 use crate::channel::{Answer, ask};
@@ -17,28 +17,8 @@ use crate::checker::Checker;
 use crate::plain::{Json, equals_json};
 use crate::reward::Trial;
 use crate::script;
+use crate::trials::{Opened, Trials, Tried, untried};
 use crate::verdict::Verdict;
-
-/// What one test came to, with the candidate's run.
-pub(crate) struct Tried {
-    pub(crate) verdict: Verdict,
-    pub(crate) detail: String,
-    pub(crate) integrity: Integrity,
-    pub(crate) subtests: Vec<Subtest>,
-    pub(crate) outcome: Outcome,
-}
-
-impl From<(Verdict, String, Outcome)> for Tried {
-    fn from((verdict, detail, outcome): (Verdict, String, Outcome)) -> Self {
-        Self {
-            verdict,
-            detail,
-            integrity: Integrity::Isolated,
-            subtests: Vec::new(),
-            outcome,
-        }
-    }
-}
 
 /// How a case that is under way waits for its next turn.
 pub type Turn<'a> = &'a mut (dyn FnMut() -> Pin<Box<dyn Future<Output = ()> + Send>> + Send);
@@ -105,7 +85,11 @@ impl Engine {
         self.profiles.iter()
     }
 
-    async fn build(&self, submission: &Submission) -> Result<Built, Fault> {
+    pub(crate) fn compile(&self) -> &Arc<Profile> {
+        &self.compile
+    }
+
+    pub(crate) async fn build(&self, submission: &Submission) -> Result<Built, Fault> {
         submission
             .program
             .build(&self.executor, &submission.runtime, &self.compile)
@@ -159,12 +143,23 @@ impl Engine {
             backend: submission.runtime.backend,
             runtime: Arc::clone(&submission.runtime),
         };
-        let runnable = match self.build(submission).await? {
-            Built::Ready { runnable, compile } => {
-                judgement.compile = compile;
-                runnable
+        let trials = match self.open(case).await? {
+            Opened::Ready(mut trials) => {
+                judgement.compile = trials.compile.take();
+                trials
             }
-            Built::Refused(report) => {
+            Opened::Broken { compile, reason } => {
+                judgement.compile = compile;
+                tracing::warn!(%reason, "a case cannot be tried");
+                judgement.tests = case
+                    .tests
+                    .iter()
+                    .take(1)
+                    .map(|t| untried(t, reason.clone()))
+                    .collect();
+                return Ok(judgement);
+            }
+            Opened::Refused(report) => {
                 judgement.compile = Some(report);
                 judgement.verdict = Verdict::CompileError;
                 let refused = Trial {
@@ -181,7 +176,7 @@ impl Engine {
             if index > 0 {
                 turn().await;
             }
-            let result = self.try_test(case, &runnable, test).await?;
+            let result = trials.test(test).await?;
             add(&mut judgement.usage, &result.usage);
             judgement.integrity = judgement.integrity.max(result.integrity);
             let passed = result.verdict == Verdict::Accepted;
@@ -201,18 +196,16 @@ impl Engine {
 
     /// One test. A fault of ours is a `judge_error` of this test, so that one
     /// lost cell does not lose the verdicts of the others.
-    async fn try_test(
+    pub(crate) async fn try_test(
         &self,
-        case: &Case,
-        runnable: &Runnable,
+        trials: &Trials<'_>,
         test: &Test,
+        by: &Comparison,
     ) -> Result<TestResult, Fault> {
+        let Trials { case, runnable, .. } = trials;
         let submission = &case.submission;
-        let tried = match &test.kind {
-            TestKind::Program { stdin, stdout } => self
-                .program_test(case, runnable, stdin, stdout)
-                .await
-                .map(Tried::from),
+        let tried: Result<Tried, Fault> = match &test.kind {
+            TestKind::Program { stdin, stdout } => trials.program(stdin, stdout, by).await,
             TestKind::Call {
                 function,
                 args,
@@ -237,12 +230,12 @@ impl Engine {
                 trial.run(*place).await
             }
         };
-        let id = test.id.clone();
         match tried {
             Ok(tried) => Ok(TestResult {
-                id,
+                id: test.id.clone(),
                 verdict: tried.verdict,
                 detail: tried.detail,
+                score: tried.score,
                 usage: tried.outcome.usage,
                 integrity: tried.integrity,
                 subtests: tried.subtests,
@@ -254,43 +247,9 @@ impl Engine {
             ) => Err(fault),
             Err(fault) => {
                 tracing::error!(%fault, "a test could not be tried");
-                let verdict = Verdict::JudgeError;
-                let detail = format!("{}: {fault}", fault.code());
-                Ok(TestResult {
-                    id,
-                    verdict,
-                    detail,
-                    usage: Usage::default(),
-                    integrity: Integrity::Isolated,
-                    subtests: Vec::new(),
-                    outcome: None,
-                })
+                Ok(untried(test, format!("{}: {fault}", fault.code())))
             }
         }
-    }
-
-    async fn program_test(
-        &self,
-        case: &Case,
-        runnable: &Runnable,
-        stdin: &[u8],
-        stdout: &[u8],
-    ) -> Result<(Verdict, String, Outcome), Fault> {
-        let Submission { limits, policy, .. } = &case.submission;
-        let mut plan = runnable
-            .plan(Role::Program(&[]), *limits, policy, &[])
-            .map_err(|e| Fault::Host(e.to_string()))?;
-        plan.stdin = input(stdin)?;
-        let outcome = self.executor.run(plan).await?;
-        let (verdict, detail) = match (&outcome.end, limit_verdict(&outcome.end)) {
-            (_, Some(verdict)) => (verdict, not_accepted(&outcome)),
-            (End::Exited(0), None) => match case.checker.check(stdout, &outcome.stdout.data) {
-                Ok(()) => (Verdict::Accepted, String::new()),
-                Err(difference) => (Verdict::WrongAnswer, difference.to_string()),
-            },
-            (_, None) => (Verdict::RunTimeError, not_accepted(&outcome)),
-        };
-        Ok((verdict, detail, outcome))
     }
 
     async fn call_test(
@@ -328,13 +287,17 @@ impl Engine {
         let (verdict, detail) = match (limit_verdict(&outcome.end), answer) {
             (Some(verdict), _) => (verdict, not_accepted(&outcome)),
             (None, Answer::Value(value)) => {
-                let tolerance = match case.checker {
-                    Checker::Float(tolerance) => Some(tolerance),
-                    Checker::Tokens
-                    | Checker::Exact
-                    | Checker::Lines
-                    | Checker::Unordered
-                    | Checker::Json => None,
+                let tolerance = match case.checker.rule() {
+                    Some(Checker::Float(tolerance)) => Some(tolerance),
+                    Some(
+                        Checker::Tokens
+                        | Checker::Exact
+                        | Checker::Lines
+                        | Checker::Unordered
+                        | Checker::Json
+                        | Checker::Kattis(_),
+                    )
+                    | None => None,
                 };
                 match equals_json(&value, returns, tolerance) {
                     Ok(()) => (Verdict::Accepted, String::new()),
@@ -387,7 +350,7 @@ async fn hear_out<R>(
 }
 
 /// Standard input as sealed memory; none when empty.
-fn input(stdin: &[u8]) -> Result<Option<Sealed>, Fault> {
+pub(crate) fn input(stdin: &[u8]) -> Result<Option<Sealed>, Fault> {
     if stdin.is_empty() {
         return Ok(None);
     }

@@ -7,8 +7,9 @@ use serde::Deserialize;
 use serde_json::json;
 
 use crate::case::{Integrity, Place, Submission, Subtest};
-use crate::engine::{Tried, limit_verdict, not_accepted, raised};
+use crate::engine::{limit_verdict, not_accepted, raised};
 use crate::shared;
+use crate::trials::Tried;
 use crate::verdict::Verdict;
 
 /// Most bytes of a tester's report.
@@ -161,6 +162,7 @@ fn conclude(candidate: Outcome, tester: &Outcome) -> (Tried, bool) {
     let tried = Tried {
         verdict,
         detail,
+        score: None,
         integrity: Integrity::Isolated,
         subtests,
         outcome: candidate,

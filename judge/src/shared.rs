@@ -11,8 +11,9 @@ use serde::Deserialize;
 use serde_json::json;
 
 use crate::case::Integrity;
-use crate::engine::{Tried, limit_verdict, not_accepted};
+use crate::engine::{limit_verdict, not_accepted};
 use crate::script::{REPORT_BYTES, Reported, Trial, subtests};
+use crate::trials::Tried;
 use crate::verdict::Verdict;
 
 #[derive(Debug, Deserialize)]
@@ -50,6 +51,7 @@ pub(crate) async fn run(trial: &Trial<'_>) -> Result<Tried, Fault> {
     Ok(Tried {
         verdict,
         detail,
+        score: None,
         integrity: Integrity::Shared,
         subtests,
         outcome,

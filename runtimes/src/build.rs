@@ -337,6 +337,14 @@ impl Runnable {
         })
     }
 
+    /// The same with these files beside its own.
+    pub fn with(&self, files: &[FileSource]) -> Result<Self, PackError> {
+        Ok(Self {
+            pack: self.pack.with(files)?,
+            ..self.clone()
+        })
+    }
+
     /// The runtime it is built for.
     #[must_use]
     pub fn runtime(&self) -> &Arc<Runtime> {

@@ -1,11 +1,35 @@
 //! How outputs are compared.
 
-use assize_judge::checker::{Checker, Tolerance};
+use std::sync::Arc;
 
+use assize_judge::case::Comparison;
+use assize_judge::checker::{Checker, Kattis, Tolerance};
+
+use super::validator::{Author, validator};
 use super::{Refusal, refuse};
 use crate::types::CheckerSpec;
 
-pub(super) fn checker(spec: &CheckerSpec) -> Result<Checker, Refusal> {
+/// The rule or the program that compares.
+pub(super) fn comparison(author: &Author<'_>, spec: &CheckerSpec) -> Result<Comparison, Refusal> {
+    match (&spec.program, spec.kind == "program") {
+        (Some(program), true) => {
+            let checker = validator(author, program, "checker.program")?;
+            Ok(Comparison::Program(Arc::new(checker)))
+        }
+        (None, true) => Err(refuse("missing_field", "checker.program", "is missing")),
+        (Some(_), false) => {
+            let message = "only a checker of kind \"program\" has one";
+            Err(refuse("invalid_field", "checker.program", message))
+        }
+        (None, false) => rule(spec).map(Comparison::Pure),
+    }
+}
+
+fn rule(spec: &CheckerSpec) -> Result<Checker, Refusal> {
+    if spec.kind != "kattis" && !spec.flags.is_empty() {
+        let message = "only the kattis checker has flags";
+        return Err(refuse("invalid_field", "checker.flags", message));
+    }
     let tolerant = [
         ("checker.abs", spec.abs.is_some()),
         ("checker.rel", spec.rel.is_some()),
@@ -24,6 +48,9 @@ pub(super) fn checker(spec: &CheckerSpec) -> Result<Checker, Refusal> {
         "lines" => Ok(Checker::Lines),
         "unordered" => Ok(Checker::Unordered),
         "json" => Ok(Checker::Json),
+        "kattis" => Kattis::from_flags(&spec.flags)
+            .map(Checker::Kattis)
+            .map_err(|e| refuse("invalid_field", "checker.flags", e)),
         "float" => {
             let (abs, rel) = (spec.abs.unwrap_or(1e-6), spec.rel.unwrap_or(1e-6));
             let tolerance = Tolerance::new(abs, rel);
@@ -40,7 +67,8 @@ pub(super) fn checker(spec: &CheckerSpec) -> Result<Checker, Refusal> {
             })
         }
         _ => {
-            let message = "must be one of tokens, exact, lines, unordered, json, float";
+            let message = "must be one of tokens, exact, lines, unordered, json, float, \
+                           kattis, program";
             Err(refuse("unknown_checker", "checker.kind", message))
         }
     }

@@ -5,20 +5,23 @@ mod checker;
 mod run;
 mod submission;
 mod test;
+mod validator;
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
-use assize_judge::case::{Case, Run};
+use assize_judge::case::{Case, Comparison, Run};
 use assize_judge::engine::Engine;
 use assize_judge::reward::Scheme;
 
 use crate::rights::Rights;
-use crate::types::{JudgementRequest, RunRequest};
+use crate::types::{CheckerSpec, JudgementRequest, RunRequest};
 
-use checker::checker;
+use checker::comparison;
 use run::{arguments, collect};
 use submission::{Common, submission};
-use test::test;
+use test::{Decider, test};
+use validator::{Author, native_only, validator};
 
 /// Most tests of one case.
 const MAX_TESTS: usize = 10_000;
@@ -149,10 +152,32 @@ pub(crate) fn judgement_for(
             return Err(refuse("invalid_field", "require_integrity", message));
         }
     };
+    let author = Author {
+        engine,
+        rights,
+        policy: request.policy.as_ref(),
+    };
+    let checker = comparison(&author, &request.checker)?;
+    let interactor = match &request.interactor {
+        None => None,
+        Some(program) => {
+            native_only(&submission.runtime)?;
+            if request.checker.kind != CheckerSpec::default().kind {
+                let message = "an interactive problem's interactor decides; leave the checker out";
+                return Err(refuse("invalid_field", "checker", message));
+            }
+            Some(Arc::new(validator(&author, program, "interactor")?))
+        }
+    };
+    let decider = match (&interactor, &checker) {
+        (Some(_), _) => Decider::Interactor,
+        (None, Comparison::Program(_)) => Decider::Checker,
+        (None, Comparison::Pure(_)) => Decider::Rule,
+    };
     let mut ids = BTreeSet::new();
     let mut tests = Vec::with_capacity(request.tests.len());
     for (index, spec) in request.tests.iter().enumerate() {
-        let test = test(index, spec, &submission.runtime, apart)?;
+        let test = test(index, spec, &submission.runtime, apart, decider)?;
         if !ids.insert(test.id.clone()) {
             let field = format!("tests[{index}].id");
             return Err(refuse(
@@ -168,7 +193,8 @@ pub(crate) fn judgement_for(
     Ok(Case {
         submission,
         tests,
-        checker: checker(&request.checker)?,
+        checker,
+        interactor,
         stop_on_first_failure: request.stop_on_first_failure,
         reward,
     })

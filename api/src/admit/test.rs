@@ -23,21 +23,36 @@ fn place(asked: Option<&str>, apart: bool, runtime: &Runtime) -> Result<Place, S
     }
 }
 
+/// Who decides on the tests of a case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Decider {
+    /// A rule of ours.
+    Rule,
+    /// A program of the author's that looks at what the candidate printed.
+    Checker,
+    /// One that talks with it.
+    Interactor,
+}
+
 /// Checks one test; `apart` when test scripts must run in a cell of their own.
 pub(super) fn test(
     index: usize,
     spec: &TestSpec,
     runtime: &Runtime,
     apart: bool,
+    decider: Decider,
 ) -> Result<Test, Refusal> {
     let at = |name: &str| format!("tests[{index}].{name}");
     let bad = |name: &str, message: &str| refuse("invalid_field", at(name), message);
     let id = spec.id.clone().unwrap_or_else(|| (index + 1).to_string());
-    let kinds = [
-        spec.stdout.is_some(),
-        spec.call.is_some(),
-        spec.script.is_some(),
-    ];
+    let function = spec.call.is_some() || spec.script.is_some();
+    if function && decider != Decider::Rule {
+        let message = "function tests have neither a checker program nor an interactor";
+        return Err(refuse("invalid_field", format!("tests[{index}]"), message));
+    }
+    let bare = decider != Decider::Rule && !function;
+    let stdout = spec.stdout.clone().or(bare.then(String::new));
+    let kinds = [stdout.is_some(), spec.call.is_some(), spec.script.is_some()];
     if kinds.iter().filter(|k| **k).count() != 1 {
         let message = "give exactly one of stdout, call (with returns) and script";
         return Err(refuse("invalid_field", format!("tests[{index}]"), message));
@@ -64,11 +79,11 @@ pub(super) fn test(
         let message = format!("{} has no function tests yet", runtime.manifest.language);
         return Err(refuse("unsupported_test", at(field), message));
     }
-    let kind = if let Some(stdout) = &spec.stdout {
+    let kind = if let Some(stdout) = stdout {
         let stdin = spec.stdin.clone().unwrap_or_default().into_bytes();
         TestKind::Program {
             stdin,
-            stdout: stdout.clone().into_bytes(),
+            stdout: stdout.into_bytes(),
         }
     } else if let Some(script) = &spec.script {
         TestKind::Script {

@@ -130,6 +130,7 @@ fn test(result: &TestResult) -> TestBody {
         id: result.id.clone(),
         verdict: result.verdict.name(),
         detail: result.detail.clone(),
+        score: result.score,
         usage: usage(&result.usage),
         integrity: result.integrity,
         subtests: result.subtests.iter().map(subtest).collect(),

@@ -193,6 +193,9 @@ pub struct TestBody {
     pub verdict: &'static str,
     /// Why, in one line; empty when it passed.
     pub detail: String,
+    /// The score that the checker or interactor gave, if it gave one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub score: Option<f64>,
     /// What the run used.
     pub usage: UsageBody,
     /// How far the test was from the candidate.

@@ -3,9 +3,12 @@
 pub(crate) mod doctor;
 pub(crate) mod eval;
 pub(crate) mod judge;
+mod package;
 pub(crate) mod run;
 pub(crate) mod runtimes;
 pub(crate) mod serve;
+
+use std::path::Path;
 
 use anyhow::Result;
 use assize_api::types::RunRequest;
@@ -16,8 +19,7 @@ use crate::Usage;
 use crate::args::Program;
 
 /// The request that `run` and `judge` make of their common options.
-pub(crate) fn request(registry: &Registry, program: &Program) -> Result<RunRequest> {
-    let path = &program.file;
+pub(crate) fn request(registry: &Registry, path: &Path, program: &Program) -> Result<RunRequest> {
     let code = std::fs::read(path).map_err(|e| Usage(format!("{}: {e}", path.display())))?;
     let code = String::from_utf8(code)
         .map_err(|_| Usage(format!("{}: not UTF-8 text", path.display())))?;
@@ -48,7 +50,7 @@ pub(crate) fn request(registry: &Registry, program: &Program) -> Result<RunReque
     Ok(RunRequest {
         language,
         code: Some(code),
-        backend: program.backend.into(),
+        backend: program.backend.map(Into::into).unwrap_or_default(),
         policy: program.policy.clone(),
         limits: LimitsRequest {
             cpu_ms: program.cpu,
