@@ -19,6 +19,7 @@ pub mod metrics;
 pub mod plain;
 pub mod reward;
 mod script;
+pub mod select;
 pub mod verdict;
 
 /// What reads bytes that a candidate wrote, for the fuzz targets.
