@@ -25,7 +25,7 @@ pub use admit::{Refusal, RefusalKind, admit_judgement, admit_run};
 pub use auth::{Key, Keys};
 pub use openapi::document as openapi;
 pub use rights::Rights;
-pub use routes::present;
+pub use routes::{matrix, pairs, present, select, sweeps};
 pub use server::{App, Options, router, serve};
 
 /// What reads bytes that a client wrote, for the fuzz targets.

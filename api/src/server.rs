@@ -21,7 +21,7 @@ use crate::error::ApiError;
 use crate::extract::BODY_UNITS;
 use crate::metrics::Metrics;
 use crate::queue::Queue;
-use crate::routes::{batches, info, tries};
+use crate::routes::{batches, info, matrix, pairs, select, tries};
 
 /// How the server is set up.
 #[derive(Debug, Clone)]
@@ -83,6 +83,9 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/v1/runs", post(tries::runs))
         .route("/v1/judgements", post(tries::judgements))
         .route("/v1/batches", post(batches::batches))
+        .route("/v1/matrix", post(matrix::matrix))
+        .route("/v1/select", post(select::select))
+        .route("/v1/pairs", post(pairs::pairs))
         .route("/v1/runtimes", get(info::runtimes))
         .route("/v1/policies", get(info::policies))
         .route("/v1/capabilities", get(info::capabilities))

@@ -47,6 +47,14 @@ pub(crate) enum Command {
     Judge(Judge),
     /// Grade a data set and print pass@k
     Eval(Eval),
+    /// Run programs on inputs and see who does the same
+    Matrix(Document),
+    /// Choose among candidates by what they do
+    Select(Document),
+    /// Make preference pairs and ranks of verdicts
+    Pairs(Document),
+    /// Compute a metric (docs/metrics.md)
+    Metrics(Document),
     /// Show what this host can enforce, each line proven by a probe
     Doctor(Json),
     /// List the languages of this host
@@ -63,6 +71,9 @@ impl Args {
             Command::Run(a) => a.json,
             Command::Judge(a) => a.json,
             Command::Eval(a) => a.json,
+            Command::Matrix(a) | Command::Select(a) | Command::Pairs(a) | Command::Metrics(a) => {
+                a.json
+            }
             Command::Doctor(a) | Command::Runtimes(a) => a.json,
         }
     }
@@ -73,6 +84,10 @@ impl Args {
             Command::Run(_)
             | Command::Judge(_)
             | Command::Eval(_)
+            | Command::Matrix(_)
+            | Command::Select(_)
+            | Command::Pairs(_)
+            | Command::Metrics(_)
             | Command::Doctor(_)
             | Command::Runtimes(_)
             | Command::Openapi => "error",
@@ -82,6 +97,16 @@ impl Args {
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Json {
+    /// Print one JSON document
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// A request as the API takes it.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Document {
+    /// The request, as JSON [default: standard input]
+    pub(crate) file: Option<PathBuf>,
     /// Print one JSON document
     #[arg(long)]
     pub(crate) json: bool,

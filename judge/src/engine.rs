@@ -83,7 +83,7 @@ impl Engine {
         self.profiles.iter()
     }
 
-    async fn build(&self, submission: &Submission) -> Result<Built, Fault> {
+    pub(crate) async fn build(&self, submission: &Submission) -> Result<Built, Fault> {
         submission
             .program
             .build(&self.executor, &submission.runtime, &self.compile)
@@ -178,7 +178,7 @@ impl Engine {
 
     /// One test. A fault of ours is a `judge_error` of this test, so that one
     /// lost cell does not lose the verdicts of the others.
-    async fn try_test(
+    pub(crate) async fn try_test(
         &self,
         case: &Case,
         runnable: &Runnable,
@@ -345,7 +345,7 @@ async fn hear_out<R>(
 }
 
 /// Standard input as sealed memory; none when empty.
-fn input(stdin: &[u8]) -> Result<Option<Sealed>, Fault> {
+pub(crate) fn input(stdin: &[u8]) -> Result<Option<Sealed>, Fault> {
     if stdin.is_empty() {
         return Ok(None);
     }

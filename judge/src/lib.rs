@@ -20,6 +20,7 @@ pub mod plain;
 pub mod reward;
 mod script;
 pub mod select;
+pub mod sweep;
 pub mod verdict;
 
 /// What reads bytes that a candidate wrote, for the fuzz targets.

@@ -5,6 +5,7 @@
 mod batches;
 mod refusals;
 mod runs;
+mod selection;
 mod shutdown;
 
 use std::sync::OnceLock;

@@ -75,7 +75,7 @@ pub(crate) async fn judgements(
 }
 
 impl App {
-    async fn enter(
+    pub(super) async fn enter(
         &self,
         tenant: &str,
         patience: Patience,
@@ -94,7 +94,7 @@ impl App {
         }
     }
 
-    fn count_fault(&self, fault: Fault) -> ApiError {
+    pub(super) fn count_fault(&self, fault: Fault) -> ApiError {
         self.metrics.faults.with_label_values(&[fault.code()]).inc();
         ApiError::from(fault)
     }
