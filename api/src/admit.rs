@@ -165,6 +165,7 @@ pub(crate) fn judgement_for(
             return Err(refuse("invalid_field", "require_integrity", message));
         }
     }
+    crate::receipt::check(request)?;
     let mut ids = BTreeSet::new();
     let mut tests = Vec::with_capacity(request.tests.len());
     for (index, spec) in request.tests.iter().enumerate() {

@@ -21,6 +21,7 @@ use crate::routes::{batches, info, matrix, pairs, select, tries};
         info::runtimes,
         info::policies,
         info::capabilities,
+        info::receipts_key,
         info::healthz,
         info::readyz,
         info::metrics,

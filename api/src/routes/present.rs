@@ -113,6 +113,7 @@ pub fn judgement(
         runtime: runtime(&judged.runtime),
         queued_ms: millis(queued),
         group,
+        receipt: None,
     }
 }
 

@@ -6,6 +6,7 @@ pub(crate) mod judge;
 pub(crate) mod matrix;
 pub(crate) mod metrics;
 pub(crate) mod pairs;
+pub(crate) mod receipt;
 pub(crate) mod run;
 pub(crate) mod runtimes;
 pub(crate) mod select;
