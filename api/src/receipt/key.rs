@@ -72,9 +72,9 @@ impl Signer {
             secret_key: self.key.to_bytes(),
             public_key: None,
         };
+        // It wipes itself.
         bytes
             .to_pkcs8_pem(LineEnding::LF)
-            .map(|pem| pem.as_bytes().to_vec())
             .map_err(|_| KeyError::Private)
     }
 
