@@ -256,17 +256,24 @@ pub(crate) struct Judge {
 #[derive(Debug, ClapArgs)]
 #[command(group = clap::ArgGroup::new("solutions").required(true))]
 pub(crate) struct Eval {
-    /// HumanEval data set, .jsonl or .jsonl.gz
+    /// HumanEval, HumanEval+, MBPP, MBPP+ or HumanEvalPack (JavaScript), .jsonl
+    /// or .jsonl.gz
     pub(crate) dataset: PathBuf,
-    /// Samples: lines of {"task_id", "completion"}
+    /// Samples: lines of {"task_id", "completion"} or {"task_id", "solution"}
     #[arg(long, group = "solutions")]
     pub(crate) samples: Option<PathBuf>,
     /// Grade the data set's own solutions
     #[arg(long, group = "solutions")]
     pub(crate) canonical: bool,
+    /// Grade a solution that does nothing, for every task
+    #[arg(long, group = "solutions")]
+    pub(crate) stub: bool,
     /// Grade this one completion for every task
     #[arg(long, group = "solutions", allow_hyphen_values = true)]
     pub(crate) completion: Option<String>,
+    /// Take no verdict of a test that ran beside the candidate
+    #[arg(long)]
+    pub(crate) require_isolated: bool,
     /// The k of pass@k
     #[arg(short, value_delimiter = ',', default_value = "1,10,100")]
     pub(crate) k: Vec<u64>,

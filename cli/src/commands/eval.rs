@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use assize_api::types::{JudgementRequest, TestSpec};
+use assize_api::types::JudgementRequest;
 use assize_api::{App, Keys, Options};
 use assize_judge::metrics::mean_pass_at_k;
 use assize_policies::LimitsRequest;
@@ -26,7 +26,7 @@ pub(crate) async fn eval(host: &Host, args: Eval) -> Result<u8> {
         let task = tasks
             .get(&sample.task_id)
             .ok_or_else(|| Usage(format!("sample for unknown task {:?}", sample.task_id)))?;
-        cases.push(case(&args, task, &sample.completion));
+        cases.push(case(&args, task, sample));
     }
     let own = match &args.server {
         Some(_) => None,
@@ -63,48 +63,38 @@ pub(crate) async fn eval(host: &Host, args: Eval) -> Result<u8> {
 }
 
 fn samples(args: &Eval, tasks: &BTreeMap<String, Task>) -> Result<Vec<Sample>> {
-    let each = |completion: fn(&Task) -> String| {
-        tasks
-            .values()
-            .map(|t| Sample {
-                task_id: t.task_id.clone(),
-                completion: completion(t),
-            })
-            .collect()
-    };
     if let Some(path) = &args.samples {
         return dataset::lines(path);
     }
+    let sample = |t: &Task, completion: &str| Sample {
+        task_id: t.id.clone(),
+        completion: Some(completion.to_owned()),
+        solution: None,
+    };
+    if args.stub {
+        return Ok(tasks.values().map(|t| sample(t, &t.stub)).collect());
+    }
     if let Some(text) = &args.completion {
-        let sample = |t: &Task| Sample {
-            task_id: t.task_id.clone(),
-            completion: text.clone(),
-        };
-        return Ok(tasks.values().map(sample).collect());
+        return Ok(tasks.values().map(|t| sample(t, text)).collect());
     }
-    let samples: Vec<Sample> = each(|t| t.canonical_solution.clone());
-    if samples.iter().any(|s| s.completion.is_empty()) {
-        return Err(Usage("this data set has no canonical solutions".into()).into());
-    }
-    Ok(samples)
+    let own = |t: &Task| Some(sample(t, t.canonical.as_deref()?));
+    let samples: Option<Vec<Sample>> = tasks.values().map(own).collect();
+    let none = || Usage("this data set has no canonical solutions".into());
+    Ok(samples.ok_or_else(none)?)
 }
 
-fn case(args: &Eval, task: &Task, completion: &str) -> JudgementRequest {
+fn case(args: &Eval, task: &Task, sample: &Sample) -> JudgementRequest {
     JudgementRequest {
-        language: "python".into(),
-        code: Some(task.program(completion)),
+        language: task.language.into(),
+        code: Some(task.program(sample)),
         backend: args.backend.into(),
         limits: LimitsRequest {
             cpu_ms: Some(args.cpu),
             wall_ms: Some(args.cpu.saturating_mul(3)),
             ..LimitsRequest::default()
         },
-        tests: vec![TestSpec {
-            id: Some(task.task_id.clone()),
-            script: Some(task.script()),
-            names: Some(task.names()),
-            ..TestSpec::default()
-        }],
+        tests: task.tests.clone(),
+        require_integrity: args.require_isolated.then(|| "isolated".to_owned()),
         ..JudgementRequest::default()
     }
 }
@@ -192,6 +182,8 @@ struct Report {
     faults: usize,
     verdicts: BTreeMap<String, usize>,
     backends: BTreeMap<String, usize>,
+    /// How many were judged isolated and how many shared.
+    integrity: BTreeMap<String, usize>,
     pass_at: Vec<(u64, Option<f64>)>,
     cpu_ms: f64,
     took: Duration,
@@ -207,6 +199,7 @@ impl Report {
     ) -> Self {
         let mut verdicts: BTreeMap<String, usize> = BTreeMap::new();
         let mut backends: BTreeMap<String, usize> = BTreeMap::new();
+        let mut integrity: BTreeMap<String, usize> = BTreeMap::new();
         let mut counts: BTreeMap<&str, (u64, u64)> = BTreeMap::new();
         let (mut passed, mut faults, mut cpu_ms) = (0, 0, 0.0);
         for (sample, answer) in samples.iter().zip(answers) {
@@ -217,6 +210,9 @@ impl Report {
             *verdicts.entry(verdict.to_owned()).or_default() += 1;
             if let Some(backend) = answer["backend"].as_str() {
                 *backends.entry(backend.to_owned()).or_default() += 1;
+            }
+            if let Some(how) = answer["integrity"].as_str() {
+                *integrity.entry(how.to_owned()).or_default() += 1;
             }
             let good = verdict == "accepted";
             passed += usize::from(good);
@@ -243,6 +239,7 @@ impl Report {
             faults,
             verdicts,
             backends,
+            integrity,
             pass_at,
             cpu_ms,
             took,
@@ -266,6 +263,7 @@ impl Report {
             "faults": self.faults,
             "verdicts": self.verdicts,
             "backends": self.backends,
+            "integrity": self.integrity,
             "pass_at_k": pass,
             "cpu_ms": self.cpu_ms,
             "seconds": self.took.as_secs_f64(),
@@ -287,6 +285,7 @@ impl Report {
         let places: Vec<String> = self
             .backends
             .iter()
+            .chain(&self.integrity)
             .map(|(b, n)| format!("{n} {b}"))
             .collect();
         println!(
@@ -314,6 +313,7 @@ impl Report {
             let line = json!({
                 "task_id": sample.task_id,
                 "completion": sample.completion,
+                "solution": sample.solution,
                 "passed": passed,
                 "result": answer,
             });

@@ -155,10 +155,22 @@ impl<'de> Visitor<'de> for Node<'_> {
                 PlainValue::Opaque { type_name, repr }
             }
             // What only JavaScript has: nothing in JSON equals it.
-            "u" => foreign(&mut map, "undefined")?,
-            "M" => foreign(&mut map, "Map")?,
-            "D" => foreign(&mut map, "Date")?,
-            "x" => foreign(&mut map, "RegExp")?,
+            "u" => {
+                let [] = map.next_value::<[(); 0]>()?;
+                foreign("undefined")
+            }
+            "D" => {
+                map.next_value::<Option<i64>>()?;
+                foreign("Date")
+            }
+            "x" => {
+                map.next_value::<(String, String)>()?;
+                foreign("RegExp")
+            }
+            "M" => {
+                map.next_value_seed(Pairs(self))?;
+                foreign("Map")
+            }
             _ => return Err(A::Error::custom("unknown tag")),
         };
         match map.next_key::<serde::de::IgnoredAny>()? {
@@ -168,12 +180,11 @@ impl<'de> Visitor<'de> for Node<'_> {
     }
 }
 
-fn foreign<'de, A: MapAccess<'de>>(map: &mut A, type_name: &str) -> Result<PlainValue, A::Error> {
-    map.next_value::<serde::de::IgnoredAny>()?;
-    Ok(PlainValue::Opaque {
+fn foreign(type_name: &str) -> PlainValue {
+    PlainValue::Opaque {
         type_name: type_name.to_owned(),
         repr: String::new(),
-    })
+    }
 }
 
 fn int<E: Error>(text: String) -> Result<Int, E> {

@@ -335,6 +335,7 @@ class Trial:
 
         function.__name__ = name.rpartition(".")[2]
         function.__qualname__ = name
+        function.__module__ = "candidate"
         function.stands_for = self
         return function
 
