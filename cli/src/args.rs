@@ -190,14 +190,12 @@ impl From<Backend> for BackendChoice {
 /// What `run` and `judge` share.
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Program {
-    /// The program
-    pub(crate) file: PathBuf,
     /// Its language [default: by its extension]
     #[arg(long)]
     pub(crate) language: Option<String>,
-    /// Where to run it
-    #[arg(long, value_enum, default_value = "auto")]
-    pub(crate) backend: Backend,
+    /// Where to run it [default: auto]
+    #[arg(long, value_enum)]
+    pub(crate) backend: Option<Backend>,
     /// CPU time, e.g. 2s or 500ms
     #[arg(long, value_parser = duration_ms)]
     pub(crate) cpu: Option<u64>,
@@ -214,6 +212,8 @@ pub(crate) struct Program {
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Run {
+    /// The program
+    pub(crate) file: PathBuf,
     #[command(flatten)]
     pub(crate) program: Program,
     /// Standard input from a file
@@ -229,15 +229,25 @@ pub(crate) struct Run {
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Judge {
+    /// The program; with a problem package also a directory of several files
+    #[arg(required_unless_present = "verify")]
+    pub(crate) file: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) program: Program,
-    /// tests.jsonl (one test a line, as in the API), or a directory of
-    /// NAME.in and NAME.ans files
+    /// tests.jsonl (one test a line, as in the API), a directory of NAME.in
+    /// and NAME.ans files, or a Kattis/ICPC problem package
     #[arg(long)]
     pub(crate) problem: PathBuf,
-    /// How outputs are compared: tokens, exact, lines or float
-    #[arg(long, default_value = "tokens")]
-    pub(crate) checker: String,
+    /// How outputs are compared: tokens, exact, lines, unordered, json or
+    /// float [default: tokens; a problem package says it itself]
+    #[arg(long)]
+    pub(crate) checker: Option<String>,
+    /// Run every submission of the problem package and compare with its label
+    #[arg(long, conflicts_with_all = ["file", "checker", "language", "backend", "cpu", "wall", "memory"])]
+    pub(crate) verify: bool,
+    /// With --verify, pass over submissions in languages this host does not run
+    #[arg(long, requires = "verify")]
+    pub(crate) allow_missing: bool,
     /// Print one JSON document
     #[arg(long)]
     pub(crate) json: bool,

@@ -27,7 +27,7 @@ mod watch;
 pub use assize_wire::cell::Layer;
 pub use assize_wire::plan::{Collect, CollectError};
 pub use capability::{Capabilities, Probe};
-pub use channel::Channel;
+pub use channel::{Channel, Meter, Stdio};
 pub use executor::{Config, Executor};
 pub use keeper::Keeper;
 pub use outcome::{Backend, End, Fault, Limit, Outcome, Stream, Usage, Violation};

@@ -99,7 +99,7 @@ impl Pack {
         if files.len() > MAX_FILES {
             return Err(PackError::TooMany(files.len()));
         }
-        check_names(files)?;
+        check_names(files.iter().map(|f| f.path.as_str()))?;
         let mut offset = 0;
         let mut entries = Vec::with_capacity(files.len());
         for file in files {
@@ -121,6 +121,36 @@ impl Pack {
     }
 }
 
+impl Pack {
+    /// The same and these files, in memory of their own.
+    pub fn with(&self, files: &[FileSource]) -> Result<Self, PackError> {
+        let count = self.entries.len() + files.len();
+        if count > MAX_FILES {
+            return Err(PackError::TooMany(count));
+        }
+        let old = self.entries.iter().map(|e| e.path.as_str());
+        check_names(old.chain(files.iter().map(|f| f.path.as_str())))?;
+        let more = Self::new(files)?;
+        let (mut first, mut second) = (Vec::new(), Vec::new());
+        File::from(self.sealed.open()?).read_to_end(&mut first)?;
+        File::from(more.sealed.open()?).read_to_end(&mut second)?;
+        let moved = more.entries.iter().map(|entry| PackEntry {
+            offset: entry.offset + self.sealed.len,
+            ..entry.clone()
+        });
+        Ok(Self {
+            sealed: Sealed::new(&[&first, &second])?,
+            entries: self.entries.iter().cloned().chain(moved).collect(),
+        })
+    }
+
+    /// Bytes of all its files.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        self.sealed.len
+    }
+}
+
 /// Whether `path` names something below the working directory in the one way
 /// we accept: components that are no `.`, `..` or empty, no NUL, no control
 /// characters, no leading slash, not absurdly long.
@@ -133,11 +163,10 @@ pub fn plain_relative(path: &str) -> bool {
             .all(|c| !c.is_empty() && c != "." && c != ".." && c.len() <= 255)
 }
 
-fn check_names(files: &[FileSource]) -> Result<(), PackError> {
+fn check_names<'a>(paths: impl Iterator<Item = &'a str>) -> Result<(), PackError> {
     let mut names = BTreeSet::new();
     let mut dirs = BTreeSet::new();
-    for file in files {
-        let path = file.path.as_str();
+    for path in paths {
         if !plain_relative(path) {
             return Err(PackError::Path(path.to_owned()));
         }
@@ -190,6 +219,26 @@ mod tests {
     fn a_file_cannot_also_be_a_directory() {
         let clash = Pack::new(&[file("a"), file("a/b")]);
         assert!(matches!(clash, Err(PackError::Duplicate(p)) if p == "a"));
+    }
+
+    #[test]
+    fn a_pack_with_more_files_has_all_of_them_and_no_name_twice() {
+        let pack = Pack::new(&[file("a"), file("d/b")]).unwrap();
+        let more = pack
+            .with(&[FileSource {
+                data: b"yz".to_vec(),
+                ..file("c")
+            }])
+            .unwrap();
+        assert_eq!(more.size(), 4);
+        let at: Vec<_> = more.entries.iter().map(|e| (&*e.path, e.offset)).collect();
+        assert_eq!(at, [("a", 0), ("d/b", 1), ("c", 2)]);
+        for taken in ["a", "d", "d/b"] {
+            assert!(matches!(
+                pack.with(&[file(taken)]),
+                Err(PackError::Duplicate(_))
+            ));
+        }
     }
 
     #[test]

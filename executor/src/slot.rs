@@ -15,7 +15,7 @@ use assize_wire::plan as wire;
 use assize_wire::plan::{CollectError, JailEvent, Order, RunReport};
 
 use crate::cell::Blueprint;
-use crate::channel::Channel;
+use crate::channel::{Channel, Meter};
 use crate::keeper::Lease;
 use crate::outcome::{Backend, End, Fault, Limit, Outcome, Stream, Usage, Violation};
 use crate::pack::Sealed;
@@ -158,26 +158,23 @@ impl Drop for Slot {
 }
 
 impl Live {
-    fn run(&mut self, plan: Plan, abandoned: &dyn Fn() -> bool) -> Result<Outcome, Fault> {
+    fn run(&mut self, mut plan: Plan, abandoned: &dyn Fn() -> bool) -> Result<Outcome, Fault> {
         let limits = plan.limits;
-        let (stdout, out) = Capture::new(limits.stdout_bytes)?;
+        let (streams, channel, meter) = apart(plan.channel.take())?;
+        let (stdin, (stdout, out)) = match streams {
+            Some((stdin, stdout)) => (Some(stdin), (Capture::none(), stdout)),
+            None => (None, Capture::new(limits.stdout_bytes)?),
+        };
         let (stderr, err) = Capture::new(limits.stderr_bytes)?;
         let mut captures = vec![stdout, stderr];
         let mut fds: Vec<OwnedFd> = Vec::with_capacity(7);
         if let Some(pack) = &plan.files {
             fds.push(pack.sealed.open().map_err(host)?);
         }
-        let input = match &plan.stdin {
-            Some(sealed) => sealed,
-            None => empty()?,
-        };
-        // Memory belongs to the uid that made it. A program of that same uid
-        // could leave times and attributes on it for the next run to read.
-        let input = match self.one_id {
-            true => input.copy(),
-            false => input.open(),
-        };
-        fds.push(input.map_err(host)?);
+        fds.push(match stdin {
+            Some(stdin) => stdin,
+            None => self.input(plan.stdin.as_ref())?,
+        });
         fds.extend([out, err]);
         let mut extra_fds = Vec::new();
         let mut order = wire_plan(&plan);
@@ -187,10 +184,7 @@ impl Live {
         if self.one_id {
             order.rlimits.iter_mut().for_each(leave_room_in_flight);
         }
-        if let Some(channel) = plan.channel {
-            let Channel::Pipes { hears, says } = channel else {
-                return Err(Fault::Host("a socket for a native program".to_owned()));
-            };
+        if let Some((hears, says)) = channel {
             fds.extend([says, hears]);
             extra_fds.extend([3, 5]);
         }
@@ -219,6 +213,7 @@ impl Live {
             group,
             &limits,
             &mut captures,
+            meter.as_ref(),
             abandoned,
         );
         self.runs += 1;
@@ -228,6 +223,21 @@ impl Live {
             .first()
             .is_some_and(|program| program.starts_with("/work/"));
         self.conclude(watched, captures, &limits, &plan.collect, own)
+    }
+
+    /// A program's input as its descriptor 0.
+    fn input(&self, stdin: Option<&Sealed>) -> Result<OwnedFd, Fault> {
+        let input = match stdin {
+            Some(sealed) => sealed,
+            None => empty()?,
+        };
+        // Memory belongs to the uid that made it. A program of that same uid
+        // could leave times and attributes on it for the next run to read.
+        match self.one_id {
+            true => input.copy(),
+            false => input.open(),
+        }
+        .map_err(host)
     }
 
     fn conclude(
@@ -334,6 +344,23 @@ impl Live {
             JailEvent::Done(_) => return Err(Fault::CellLost("out of turn".into())),
         }
         self.group.rest().map_err(cgroup)
+    }
+}
+
+type Ends = Option<(OwnedFd, OwnedFd)>;
+
+/// A channel's parts: a program's own standard streams, if it is one of those;
+/// else what it hears and says; and who is to be told its CPU time.
+fn apart(channel: Option<Channel>) -> Result<(Ends, Ends, Option<Meter>), Fault> {
+    match channel {
+        None => Ok((None, None, None)),
+        Some(Channel::Pipes { hears, says }) => Ok((None, Some((hears, says)), None)),
+        Some(Channel::Stdio {
+            stdin,
+            stdout,
+            meter,
+        }) => Ok((Some((stdin, stdout)), None, Some(meter))),
+        Some(Channel::Socket(_)) => Err(Fault::Host("a socket for a native program".to_owned())),
     }
 }
 

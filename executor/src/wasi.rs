@@ -388,7 +388,7 @@ fn wire_plan(id: u64, plan: Plan) -> Result<(WorkerRequest, Vec<OwnedFd>), Fault
     let channel = plan.channel.is_some();
     match plan.channel {
         Some(Channel::Socket(socket)) => fds.push(socket),
-        Some(Channel::Pipes { .. }) => {
+        Some(Channel::Pipes { .. } | Channel::Stdio { .. }) => {
             return Err(Fault::Host("pipes for a wasm guest".to_owned()));
         }
         None => {}

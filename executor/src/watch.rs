@@ -13,6 +13,7 @@ use assize_wire::plan::{JailEvent, Order, RunReport};
 use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::time::TimeSpec;
 
+use crate::channel::Meter;
 use crate::outcome::{Fault, Limit, Stream};
 use crate::spawn::host;
 
@@ -50,6 +51,15 @@ impl Capture {
             },
             theirs,
         ))
+    }
+
+    /// A stream that is somebody else's to read.
+    pub(crate) fn none() -> Self {
+        Self {
+            pipe: None,
+            limit: u64::MAX,
+            stream: Stream::default(),
+        }
     }
 
     /// Takes what is there, a bounded helping at a time: a program that writes
@@ -107,7 +117,7 @@ pub(crate) struct Watched {
     pub(crate) abandoned: bool,
 }
 
-/// Watches until the jail reports. `captures[0]` is standard output, the only
+/// Watches until the jail reports, telling `meter` on the way. `captures[0]` is standard output, the only
 /// stream whose limit ends a run.
 pub(crate) fn watch(
     start: Instant,
@@ -115,6 +125,7 @@ pub(crate) fn watch(
     group: &dyn Group,
     limits: &Limits,
     captures: &mut [Capture],
+    meter: Option<&Meter>,
     abandoned: &dyn Fn() -> bool,
 ) -> Watched {
     let cpu_limit = Duration::from_millis(limits.cpu_ms);
@@ -124,6 +135,11 @@ pub(crate) fn watch(
     let mut killed: Option<(Option<Limit>, Instant)> = None;
     loop {
         let now = Instant::now();
+        if let Some(meter) = meter
+            && let Ok(used) = group.cpu()
+        {
+            meter.show(used);
+        }
         let deadline = match killed {
             Some((_, since)) => since + GRACE,
             None => wall_end.map_or(next_cpu, |end| end.min(next_cpu)),

@@ -12,6 +12,7 @@ use serde_json::value::RawValue;
 use crate::checker::Checker;
 use crate::plain::Json;
 use crate::reward::{Channels, Scheme};
+use crate::validator::Validator;
 use crate::verdict::Verdict;
 
 /// One program and one input.
@@ -59,11 +60,33 @@ pub struct Case {
     /// The tests, at least one.
     pub tests: Vec<Test>,
     /// How outputs and returned values are compared.
-    pub checker: Checker,
+    pub checker: Comparison,
+    /// The program that each test's candidate talks with, which then decides.
+    pub interactor: Option<Arc<Validator>>,
     /// Whether later tests are skipped once one has failed.
     pub stop_on_first_failure: bool,
     /// How verdicts become a reward.
     pub reward: Scheme,
+}
+
+/// Who compares outputs.
+#[derive(Debug, Clone)]
+pub enum Comparison {
+    /// We do, by a rule.
+    Pure(Checker),
+    /// A program of the problem's author, in a cell of its own.
+    Program(Arc<Validator>),
+}
+
+impl Comparison {
+    /// The rule, where there is one.
+    #[must_use]
+    pub fn rule(&self) -> Option<Checker> {
+        match self {
+            Self::Pure(checker) => Some(*checker),
+            Self::Program(_) => None,
+        }
+    }
 }
 
 /// One test.
@@ -80,9 +103,10 @@ pub struct Test {
 pub enum TestKind {
     /// Runs the program on an input and compares its output.
     Program {
-        /// Input.
+        /// Input; of an interactive problem, what its interactor reads.
         stdin: Vec<u8>,
-        /// Expected output.
+        /// Expected output, or what a checker or interactor of the author's
+        /// reads in its place; empty when there is none.
         stdout: Vec<u8>,
     },
     /// Calls a function and compares what it returns.
@@ -102,7 +126,20 @@ pub enum TestKind {
         script: String,
         /// Names it takes from the candidate; found out when absent.
         names: Option<Vec<String>>,
+        /// Where it may run.
+        place: Place,
     },
+}
+
+/// Where a test script may run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// Apart from the candidate, unless the script itself needs live objects.
+    Auto,
+    /// Apart from the candidate, or not at all.
+    Apart,
+    /// In the candidate's interpreter.
+    Beside,
 }
 
 /// What a case came to.
@@ -132,12 +169,15 @@ pub struct Judgement {
     pub runtime: Arc<Runtime>,
 }
 
-/// How far the tests were from the candidate's reach.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+/// How far the tests were from the candidate's reach. The greater, the nearer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Integrity {
     /// Another process in another cell.
     Isolated,
+    /// The same interpreter, behind a nonce: honest against accidents and known
+    /// hacks, weaker against a determined one.
+    Shared,
 }
 
 /// What one test came to.
@@ -149,10 +189,27 @@ pub struct TestResult {
     pub verdict: Verdict,
     /// One line of why, empty when it passed.
     pub detail: String,
+    /// The score that a program of the author's gave.
+    pub score: Option<f64>,
     /// What the candidate's run used.
     pub usage: Usage,
+    /// How far this test was from the candidate.
+    pub integrity: Integrity,
+    /// The tests of a suite by name, in the order they ran.
+    pub subtests: Vec<Subtest>,
     /// The candidate's run, unless it never came to one.
     pub outcome: Option<Outcome>,
+}
+
+/// One test function of a test script.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Subtest {
+    /// Its name, as `Class.method` or `describe > it`.
+    pub name: String,
+    /// Its verdict.
+    pub verdict: Verdict,
+    /// One line of why, empty when it passed.
+    pub detail: String,
 }
 
 /// Expected values and arguments as they stand in a request.

@@ -4,10 +4,12 @@
 //! checker is one rule, never a chain of rules of which any may accept.
 
 mod difference;
+mod kattis;
 mod number;
 
 pub use difference::Difference;
 pub(crate) use difference::quote;
+pub use kattis::Kattis;
 
 use crate::plain::Json;
 use number::{is_integer, real};
@@ -80,6 +82,8 @@ pub enum Checker {
     /// range of a double (`1e9999`) are no numbers; expected ones ask for the
     /// same text.
     Float(Tolerance),
+    /// As the default validator of a Kattis/ICPC problem package.
+    Kattis(Kattis),
 }
 
 impl Checker {
@@ -99,6 +103,7 @@ impl Checker {
                 pairwise(want.into_iter(), got.into_iter(), |w, g| w == g)
             }
             Self::Json => same_json(want, got),
+            Self::Kattis(rule) => rule.check(want, got),
             Self::Exact if want == got => Ok(()),
             Self::Exact => Err(Difference::bytes(want, got)),
         }

@@ -9,13 +9,15 @@ use assize_policies::{Profile, Profiles};
 use assize_runtimes::{Built, Registry, Role, Runnable};
 
 use crate::case::{
-    Case, Integrity, Judgement, Run, RunResult, Submission, Test, TestKind, TestResult, add,
+    Case, Comparison, Integrity, Judgement, Run, RunResult, Submission, Test, TestKind, TestResult,
+    add,
 };
 use crate::channel::{Answer, ask};
 use crate::checker::Checker;
 use crate::plain::{Json, equals_json};
 use crate::reward::Trial;
 use crate::script;
+use crate::trials::{Opened, Trials, Tried, untried};
 use crate::verdict::Verdict;
 
 /// How a case that is under way waits for its next turn.
@@ -83,6 +85,10 @@ impl Engine {
         self.profiles.iter()
     }
 
+    pub(crate) fn compile(&self) -> &Arc<Profile> {
+        &self.compile
+    }
+
     pub(crate) async fn build(&self, submission: &Submission) -> Result<Built, Fault> {
         submission
             .program
@@ -137,12 +143,23 @@ impl Engine {
             backend: submission.runtime.backend,
             runtime: Arc::clone(&submission.runtime),
         };
-        let runnable = match self.build(submission).await? {
-            Built::Ready { runnable, compile } => {
-                judgement.compile = compile;
-                runnable
+        let trials = match self.open(case).await? {
+            Opened::Ready(mut trials) => {
+                judgement.compile = trials.compile.take();
+                trials
             }
-            Built::Refused(report) => {
+            Opened::Broken { compile, reason } => {
+                judgement.compile = compile;
+                tracing::warn!(%reason, "a case cannot be tried");
+                judgement.tests = case
+                    .tests
+                    .iter()
+                    .take(1)
+                    .map(|t| untried(t, reason.clone()))
+                    .collect();
+                return Ok(judgement);
+            }
+            Opened::Refused(report) => {
                 judgement.compile = Some(report);
                 judgement.verdict = Verdict::CompileError;
                 let refused = Trial {
@@ -159,8 +176,9 @@ impl Engine {
             if index > 0 {
                 turn().await;
             }
-            let result = self.try_test(case, &runnable, test).await?;
+            let result = trials.test(test).await?;
             add(&mut judgement.usage, &result.usage);
+            judgement.integrity = judgement.integrity.max(result.integrity);
             let passed = result.verdict == Verdict::Accepted;
             judgement.passed += usize::from(passed);
             judgement.tests.push(result);
@@ -180,82 +198,58 @@ impl Engine {
     /// lost cell does not lose the verdicts of the others.
     pub(crate) async fn try_test(
         &self,
-        case: &Case,
-        runnable: &Runnable,
+        trials: &Trials<'_>,
         test: &Test,
+        by: &Comparison,
     ) -> Result<TestResult, Fault> {
+        let Trials { case, runnable, .. } = trials;
         let submission = &case.submission;
-        let tried = match &test.kind {
-            TestKind::Program { stdin, stdout } => {
-                self.program_test(case, runnable, stdin, stdout).await
-            }
+        let tried: Result<Tried, Fault> = match &test.kind {
+            TestKind::Program { stdin, stdout } => trials.program(stdin, stdout, by).await,
             TestKind::Call {
                 function,
                 args,
                 kwargs,
                 returns,
+            } => self
+                .call_test(case, runnable, function, args, kwargs, returns)
+                .await
+                .map(Tried::from),
+            TestKind::Script {
+                script,
+                names,
+                place,
             } => {
-                self.call_test(case, runnable, function, args, kwargs, returns)
-                    .await
-            }
-            TestKind::Script { script, names } => {
-                let executor = &self.executor;
-                script::run(executor, submission, runnable, script, names.as_deref()).await
+                let trial = script::Trial {
+                    executor: &self.executor,
+                    submission,
+                    candidate: runnable,
+                    script,
+                    names: names.as_deref(),
+                };
+                trial.run(*place).await
             }
         };
-        let id = test.id.clone();
         match tried {
-            Ok((verdict, detail, outcome)) => {
-                let usage = outcome.usage;
-                Ok(TestResult {
-                    id,
-                    verdict,
-                    detail,
-                    usage,
-                    outcome: Some(outcome),
-                })
-            }
+            Ok(tried) => Ok(TestResult {
+                id: test.id.clone(),
+                verdict: tried.verdict,
+                detail: tried.detail,
+                score: tried.score,
+                usage: tried.outcome.usage,
+                integrity: tried.integrity,
+                subtests: tried.subtests,
+                outcome: Some(tried.outcome),
+            }),
             // The caller's to know as an answer of its own, not as a verdict.
             Err(
                 fault @ (Fault::ShuttingDown | Fault::Unenforceable { .. } | Fault::NoBackend(_)),
             ) => Err(fault),
             Err(fault) => {
                 tracing::error!(%fault, "a test could not be tried");
-                let verdict = Verdict::JudgeError;
-                let detail = format!("{}: {fault}", fault.code());
-                Ok(TestResult {
-                    id,
-                    verdict,
-                    detail,
-                    usage: Usage::default(),
-                    outcome: None,
-                })
+                Ok(untried(test, format!("{}: {fault}", fault.code())))
             }
         }
-    }
-
-    async fn program_test(
-        &self,
-        case: &Case,
-        runnable: &Runnable,
-        stdin: &[u8],
-        stdout: &[u8],
-    ) -> Result<(Verdict, String, Outcome), Fault> {
-        let Submission { limits, policy, .. } = &case.submission;
-        let mut plan = runnable
-            .plan(Role::Program(&[]), *limits, policy, &[])
-            .map_err(|e| Fault::Host(e.to_string()))?;
-        plan.stdin = input(stdin)?;
-        let outcome = self.executor.run(plan).await?;
-        let (verdict, detail) = match (&outcome.end, limit_verdict(&outcome.end)) {
-            (_, Some(verdict)) => (verdict, not_accepted(&outcome)),
-            (End::Exited(0), None) => match case.checker.check(stdout, &outcome.stdout.data) {
-                Ok(()) => (Verdict::Accepted, String::new()),
-                Err(difference) => (Verdict::WrongAnswer, difference.to_string()),
-            },
-            (_, None) => (Verdict::RunTimeError, not_accepted(&outcome)),
-        };
-        Ok((verdict, detail, outcome))
     }
 
     async fn call_test(
@@ -267,7 +261,14 @@ impl Engine {
         kwargs: &[(String, Json)],
         returns: &Json,
     ) -> Result<(Verdict, String, Outcome), Fault> {
-        let Submission { limits, policy, .. } = &case.submission;
+        let Submission {
+            limits,
+            policy,
+            runtime,
+            ..
+        } = &case.submission;
+        let harness = runtime.manifest.harness.as_ref();
+        let dialect = harness.ok_or_else(|| Fault::Host("a language without harness".into()))?;
         let mut attempt = 0;
         let (answer, outcome) = loop {
             attempt += 1;
@@ -276,7 +277,7 @@ impl Engine {
                 .plan(Role::Candidate, *limits, policy, &[])
                 .map_err(|e| Fault::Host(e.to_string()))?;
             plan.channel = Some(theirs);
-            let asking = ask(ours, function, args, kwargs);
+            let asking = ask(ours, dialect.dialect, function, args, kwargs);
             match hear_out(asking, self.executor.run(plan)).await {
                 (answer, Ok(outcome)) => break (answer, outcome),
                 (_, Err(fault)) if fault.retryable() && attempt < 3 => {}
@@ -286,13 +287,17 @@ impl Engine {
         let (verdict, detail) = match (limit_verdict(&outcome.end), answer) {
             (Some(verdict), _) => (verdict, not_accepted(&outcome)),
             (None, Answer::Value(value)) => {
-                let tolerance = match case.checker {
-                    Checker::Float(tolerance) => Some(tolerance),
-                    Checker::Tokens
-                    | Checker::Exact
-                    | Checker::Lines
-                    | Checker::Unordered
-                    | Checker::Json => None,
+                let tolerance = match case.checker.rule() {
+                    Some(Checker::Float(tolerance)) => Some(tolerance),
+                    Some(
+                        Checker::Tokens
+                        | Checker::Exact
+                        | Checker::Lines
+                        | Checker::Unordered
+                        | Checker::Json
+                        | Checker::Kattis(_),
+                    )
+                    | None => None,
                 };
                 match equals_json(&value, returns, tolerance) {
                     Ok(()) => (Verdict::Accepted, String::new()),

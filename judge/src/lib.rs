@@ -1,7 +1,8 @@
 //! From what a program did to what it earned: comparison, verdict, reward.
 //!
 //! [`engine`] splits a case into runs and asks the executor for their outcomes;
-//! [`script`] and [`channel`] hold the two sides of a function test apart.
+//! [`script`] and [`channel`] hold the two sides of a function test apart, and
+//! [`validator`] the programs of a problem's author.
 //! Everything else is pure: bytes and plain data in, verdicts out, no clock, no
 //! file, no randomness. What a candidate printed or returned is an allegation;
 //! it is decoded in exactly one place ([`plain`]) and compared by this crate,
@@ -16,11 +17,15 @@ mod channel;
 pub mod checker;
 pub mod engine;
 pub mod metrics;
+pub mod package;
 pub mod plain;
 pub mod reward;
 mod script;
 pub mod select;
+mod shared;
 pub mod sweep;
+pub mod trials;
+pub mod validator;
 pub mod verdict;
 
 /// What reads bytes that a candidate wrote, for the fuzz targets.

@@ -5,11 +5,12 @@
 use std::sync::Arc;
 
 use assize_executor::{End, Fault, Outcome, Stream, Usage};
-use assize_runtimes::{Built, CompileReport, Role, Runnable};
+use assize_runtimes::{CompileReport, Role, Runnable};
 use sha2::{Digest, Sha256};
 
 use crate::case::{Case, Test, add};
 use crate::engine::{Engine, Turn, input, limit_verdict};
+use crate::trials::Opened;
 use crate::verdict::Verdict;
 
 /// A program, what it has to pass, and what it is looked at on. Tests and
@@ -140,14 +141,21 @@ impl Engine {
             usage: Usage::default(),
         };
         let case = &sweep.case;
-        let runnable = match self.build(&case.submission).await {
-            Ok(Built::Ready { runnable, compile }) => {
-                swept.compile = compile;
-                runnable
+        let trials = match self.open(case).await {
+            Ok(Opened::Ready(mut trials)) => {
+                swept.compile = trials.compile.take();
+                trials
             }
-            Ok(Built::Refused(report)) => {
+            Ok(Opened::Refused(report)) => {
                 swept.compile = Some(report);
                 swept.cells = sweep.inputs.iter().map(|_| Cell::NotBuilt).collect();
+                return Ok(swept);
+            }
+            Ok(Opened::Broken { compile, .. }) => {
+                let code = "fault.checker";
+                swept.compile = compile;
+                swept.tests = lost_tests(&sweep.tests, code);
+                swept.cells = sweep.inputs.iter().map(|_| Cell::Fault(code)).collect();
                 return Ok(swept);
             }
             Err(fault) => {
@@ -163,7 +171,7 @@ impl Engine {
             if !std::mem::take(&mut first) {
                 turn().await;
             }
-            let result = self.try_test(case, &runnable, test).await?;
+            let result = trials.test(test).await?;
             add(&mut swept.usage, &result.usage);
             let passed = result.verdict == Verdict::Accepted;
             swept.tests.push(Tried {
@@ -186,7 +194,7 @@ impl Engine {
                 if !std::mem::take(&mut first) {
                     turn().await;
                 }
-                let next = self.look(sweep, &runnable, stdin).await?;
+                let next = self.look(sweep, &trials.runnable, stdin).await?;
                 if let Cell::Ran(seen) = &next {
                     add(&mut swept.usage, &seen.usage);
                 }

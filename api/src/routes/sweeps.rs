@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use assize_executor::{Fault, Usage};
-use assize_judge::case::{Case, Test};
+use assize_judge::case::{Case, Comparison, Test};
 use assize_judge::checker::Checker;
 use assize_judge::engine::Engine;
 use assize_judge::reward::Scheme;
@@ -23,7 +23,7 @@ use crate::error::ApiError;
 use crate::queue::Patience;
 use crate::rights::Rights;
 use crate::server::App;
-use crate::types::{CheckerSpec, InputSpec, JudgementRequest, ProgramSpec, RunRequest, TestSpec};
+use crate::types::{CandidateSpec, CheckerSpec, InputSpec, JudgementRequest, RunRequest, TestSpec};
 
 /// Most programs of one request.
 const MAX_PROGRAMS: usize = 1024;
@@ -38,7 +38,7 @@ const EXCERPT: usize = 256;
 pub(crate) struct Asked<'a> {
     /// The request's name for its programs.
     pub(crate) field: &'static str,
-    pub(crate) programs: &'a [ProgramSpec],
+    pub(crate) programs: &'a [CandidateSpec],
     pub(crate) language: Option<&'a String>,
     pub(crate) backend: BackendChoice,
     pub(crate) policy: Option<&'a String>,
@@ -88,7 +88,7 @@ impl Asked<'_> {
         let inputs: Arc<[Vec<u8>]> = inputs.collect();
         // Which tests a language can be given is the same for all its programs.
         let mut able = BTreeSet::new();
-        let mut judged: Option<(Arc<[Test]>, Checker)> = None;
+        let mut judged: Option<(Arc<[Test]>, Comparison)> = None;
         let mut sweeps = Vec::with_capacity(self.programs.len());
         for (index, spec) in self.programs.iter().enumerate() {
             let place = |mut refusal: Refusal| {
@@ -109,12 +109,13 @@ impl Asked<'_> {
             let submission = run_for(rights, engine, &run).map_err(place)?.submission;
             let (tests, checker) = judged
                 .clone()
-                .unwrap_or_else(|| (Arc::new([]), Checker::Tokens));
+                .unwrap_or_else(|| (Arc::new([]), Comparison::Pure(Checker::Tokens)));
             sweeps.push(Sweep {
                 case: Case {
                     submission,
                     tests: Vec::new(),
                     checker,
+                    interactor: None,
                     stop_on_first_failure: self.filter,
                     reward: Scheme::Binary,
                 },
@@ -132,7 +133,7 @@ impl Asked<'_> {
         })
     }
 
-    fn run(&self, index: usize, spec: &ProgramSpec) -> Result<RunRequest, Refusal> {
+    fn run(&self, index: usize, spec: &CandidateSpec) -> Result<RunRequest, Refusal> {
         let language = spec.language.as_ref().or(self.language);
         let field = || format!("{}[{index}].language", self.field);
         let language = language.ok_or_else(|| {

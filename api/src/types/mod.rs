@@ -5,15 +5,15 @@ mod response;
 mod selection;
 
 pub use request::{
-    BatchRequest, CallSpec, CheckerSpec, FileSpec, JudgementRequest, RewardSpec, RunRequest,
-    TestSpec,
+    BatchRequest, CallSpec, CheckerSpec, FileSpec, JudgementRequest, ProgramSpec, RewardSpec,
+    RunRequest, TestSpec,
 };
 pub use response::{
     Answer, CompileBody, ErrorBody, ErrorDetail, FileBody, JudgementBody, RunBody, RunStatus,
-    RuntimeBody, StreamBody, TestBody, UsageBody, ViolationBody,
+    RuntimeBody, StreamBody, SubtestBody, TestBody, UsageBody, ViolationBody,
 };
 pub use selection::{
-    AnswerFact, CandidateBody, CellBody, ClusterBody, GroupBody, InputSpec, MatrixBody,
-    MatrixRequest, PairBody, PairsBody, PairsRequest, PickBody, ProgramBody, ProgramSpec, RankBody,
+    AnswerFact, CandidateBody, CandidateSpec, CellBody, ClusterBody, GroupBody, InputSpec,
+    MatrixBody, MatrixRequest, PairBody, PairsBody, PairsRequest, PickBody, ProgramBody, RankBody,
     SelectBody, SelectRequest,
 };

@@ -95,6 +95,10 @@ pub struct JudgementRequest {
     /// How outputs are compared.
     #[serde(default)]
     pub checker: CheckerSpec,
+    /// The program that every test's candidate talks with, and that decides.
+    /// Of each test it reads `stdin` and `stdout`; the candidate neither.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interactor: Option<ProgramSpec>,
     /// Skip later tests once one has failed.
     #[serde(default)]
     pub stop_on_first_failure: bool,
@@ -123,10 +127,12 @@ pub struct TestSpec {
     /// Its name in the answer; its position when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
-    /// Input of a program test.
+    /// Input of a program test; of an interactive one, what its interactor
+    /// reads.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stdin: Option<String>,
-    /// Expected output of a program test.
+    /// Expected output of a program test; may be absent where a program of
+    /// the author's decides.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stdout: Option<String>,
     /// The call of a function test.
@@ -146,6 +152,10 @@ pub struct TestSpec {
     /// Names the script takes from the candidate; found out when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub names: Option<Vec<String>>,
+    /// Where the script runs: `isolated` from the candidate, `shared` with it,
+    /// or (when absent) shared only if the script needs live objects.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub integrity: Option<String>,
 }
 
 /// Tells `"returns": null`, an expected `None`, from no `returns` at all.
@@ -169,7 +179,8 @@ pub struct CallSpec {
     pub kwargs: BTreeMap<String, Box<RawValue>>,
 }
 
-/// How outputs are compared: `tokens`, `exact`, `lines` or `float`.
+/// How outputs are compared: `tokens`, `exact`, `lines`, `unordered`, `json`,
+/// `float`, `kattis` or `program`.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CheckerSpec {
@@ -185,6 +196,46 @@ pub struct CheckerSpec {
     /// literal too; not by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub integers: Option<bool>,
+    /// Flags of `kattis`, the default validator of that problem format, such
+    /// as `case_sensitive` or `float_tolerance` and its number.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub flags: Vec<String>,
+    /// The checker of `program`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub program: Option<ProgramSpec>,
+}
+
+/// A program of the problem's author that takes part in judging, natively and
+/// in a cell of its own for each test.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ProgramSpec {
+    /// Language name.
+    pub language: String,
+    /// The program, when it is one file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+    /// The program, when it is several files.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub files: Option<BTreeMap<String, FileSpec>>,
+    /// The file to start with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub entry: Option<String>,
+    /// Its own limits; by default more than a candidate's.
+    #[serde(default)]
+    #[schema(value_type = Object)]
+    pub limits: LimitsRequest,
+    /// How it is called and what its end means: `kattis` (`input answer
+    /// feedback_dir`, 42 accepts, 43 rejects) or `testlib` (`input output
+    /// answer`, 0 accepts, 1 and 2 reject, 7 gives points).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub convention: Option<String>,
+    /// Arguments after those of the convention.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub args: Vec<String>,
+    /// Points that accept, for a testlib program that gives points.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub full_points: Option<f64>,
 }
 
 impl Default for CheckerSpec {
@@ -194,6 +245,8 @@ impl Default for CheckerSpec {
             abs: None,
             rel: None,
             integers: None,
+            flags: Vec::new(),
+            program: None,
         }
     }
 }

@@ -18,7 +18,7 @@ use super::{
 #[serde(deny_unknown_fields)]
 pub struct MatrixRequest {
     /// The programs.
-    pub programs: Vec<ProgramSpec>,
+    pub programs: Vec<CandidateSpec>,
     /// The inputs; they need not be valid ones.
     pub inputs: Vec<InputSpec>,
     /// How often each program runs on each input: 2 finds out which are not
@@ -44,7 +44,7 @@ pub struct MatrixRequest {
 /// One program of several.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct ProgramSpec {
+pub struct CandidateSpec {
     /// Its name in the answer; its position, from 1, when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
@@ -152,7 +152,7 @@ pub struct CellBody {
 #[serde(deny_unknown_fields)]
 pub struct SelectRequest {
     /// The candidates.
-    pub candidates: Vec<ProgramSpec>,
+    pub candidates: Vec<CandidateSpec>,
     /// `alphacode`, `codet`, `mbr_exec` or `hybrid`.
     pub strategy: String,
     /// Tests with known answers: who fails one is left out. For `hybrid` the

@@ -9,9 +9,17 @@ use assize_api::{admit_judgement, present};
 use assize_judge::engine::Engine;
 
 use crate::args::{Host, Judge};
+use crate::commands::package;
 use crate::{Usage, commands, dataset, setup, show, status};
 
 pub(crate) async fn judge(host: &Host, args: &Judge) -> Result<u8> {
+    if args.problem.join("problem.yaml").exists() {
+        return package::judge(host, args).await;
+    }
+    if args.verify {
+        let message = "there is no problem.yaml; only problem packages can be verified";
+        return Err(Usage(format!("{}: {message}", args.problem.display())).into());
+    }
     let tests = tests(&args.problem)?;
     let engine = setup::engine(host, 1).await?;
     let result = try_judge(&engine, args, tests).await;
@@ -30,7 +38,8 @@ pub(crate) async fn judge(host: &Host, args: &Judge) -> Result<u8> {
 }
 
 async fn try_judge(engine: &Engine, args: &Judge, tests: Vec<TestSpec>) -> Result<JudgementBody> {
-    let run = commands::request(engine.registry(), &args.program)?;
+    let file = args.file.as_deref().unwrap_or(Path::new(""));
+    let run = commands::request(engine.registry(), file, &args.program)?;
     let request = JudgementRequest {
         language: run.language,
         code: run.code,
@@ -38,10 +47,13 @@ async fn try_judge(engine: &Engine, args: &Judge, tests: Vec<TestSpec>) -> Resul
         policy: run.policy,
         limits: run.limits,
         tests,
-        checker: CheckerSpec {
-            kind: args.checker.clone(),
-            ..CheckerSpec::default()
-        },
+        checker: args
+            .checker
+            .as_ref()
+            .map_or_else(CheckerSpec::default, |kind| CheckerSpec {
+                kind: kind.clone(),
+                ..CheckerSpec::default()
+            }),
         ..JudgementRequest::default()
     };
     let case = admit_judgement(engine, &request).map_err(|e| Usage(e.to_string()))?;
@@ -58,11 +70,6 @@ async fn try_judge(engine: &Engine, args: &Judge, tests: Vec<TestSpec>) -> Resul
 fn tests(path: &Path) -> Result<Vec<TestSpec>> {
     if !path.is_dir() {
         return dataset::lines(path);
-    }
-    if path.join("problem.yaml").exists() {
-        let message = "Kattis/ICPC problem packages are not read yet; \
-                       name the directory with its .in and .ans files (data/secret)";
-        return Err(Usage(format!("{}: {message}", path.display())).into());
     }
     let mut tests = Vec::new();
     for entry in std::fs::read_dir(path)? {

@@ -5,6 +5,7 @@ pub(crate) mod eval;
 pub(crate) mod judge;
 pub(crate) mod matrix;
 pub(crate) mod metrics;
+mod package;
 pub(crate) mod pairs;
 pub(crate) mod receipt;
 pub(crate) mod run;
@@ -13,6 +14,7 @@ pub(crate) mod select;
 pub(crate) mod serve;
 
 use std::io::Read;
+use std::path::Path;
 
 use anyhow::{Context, Result};
 use assize_api::types::RunRequest;
@@ -42,8 +44,7 @@ pub(crate) fn document<T: DeserializeOwned>(args: &Document) -> Result<T> {
 }
 
 /// The request that `run` and `judge` make of their common options.
-pub(crate) fn request(registry: &Registry, program: &Program) -> Result<RunRequest> {
-    let path = &program.file;
+pub(crate) fn request(registry: &Registry, path: &Path, program: &Program) -> Result<RunRequest> {
     let code = std::fs::read(path).map_err(|e| Usage(format!("{}: {e}", path.display())))?;
     let code = String::from_utf8(code)
         .map_err(|_| Usage(format!("{}: not UTF-8 text", path.display())))?;
@@ -74,7 +75,7 @@ pub(crate) fn request(registry: &Registry, program: &Program) -> Result<RunReque
     Ok(RunRequest {
         language,
         code: Some(code),
-        backend: program.backend.into(),
+        backend: program.backend.map(Into::into).unwrap_or_default(),
         policy: program.policy.clone(),
         limits: LimitsRequest {
             cpu_ms: program.cpu,

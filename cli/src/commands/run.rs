@@ -25,7 +25,7 @@ pub(crate) async fn run(host: &Host, args: &Run) -> Result<u8> {
 }
 
 async fn try_run(engine: &assize_judge::engine::Engine, args: &Run) -> Result<RunBody> {
-    let mut request = commands::request(engine.registry(), &args.program)?;
+    let mut request = commands::request(engine.registry(), &args.file, &args.program)?;
     request.args.clone_from(&args.args);
     if let Some(path) = &args.stdin {
         let text = std::fs::read_to_string(path);

@@ -1,0 +1,202 @@
+//! From a request to a checked case. Every refusal names its field; nothing
+//! past this point can fail for a reason that is the caller's.
+
+mod checker;
+mod run;
+mod submission;
+mod test;
+mod validator;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use assize_judge::case::{Case, Comparison, Run};
+use assize_judge::engine::Engine;
+use assize_judge::reward::Scheme;
+
+use crate::rights::Rights;
+use crate::types::{CheckerSpec, JudgementRequest, RunRequest};
+
+use checker::comparison;
+use run::{arguments, collect};
+use submission::{Common, submission};
+use test::{Decider, test};
+use validator::{Author, native_only, validator};
+
+/// Most tests of one case.
+const MAX_TESTS: usize = 10_000;
+
+/// A request that is refused: the caller's to change.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{field}: {message}")]
+pub struct Refusal {
+    /// Of what kind.
+    pub kind: RefusalKind,
+    /// Stable code.
+    pub code: &'static str,
+    /// The field at fault.
+    pub field: String,
+    /// What is wrong with it.
+    pub message: String,
+}
+
+/// Why a request is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RefusalKind {
+    /// It makes no sense, here or elsewhere.
+    Invalid,
+    /// It makes sense, but not on this host.
+    Unenforceable,
+    /// It makes sense, but not with this key.
+    Forbidden,
+}
+
+pub(crate) fn refuse(
+    code: &'static str,
+    field: impl Into<String>,
+    message: impl Into<String>,
+) -> Refusal {
+    Refusal {
+        kind: RefusalKind::Invalid,
+        code,
+        field: field.into(),
+        message: message.into(),
+    }
+}
+
+fn unenforceable(field: impl Into<String>, message: impl Into<String>) -> Refusal {
+    Refusal {
+        kind: RefusalKind::Unenforceable,
+        code: "unenforceable_limit",
+        field: field.into(),
+        message: message.into(),
+    }
+}
+
+/// Checks a run, for a caller who may ask for all that profiles grant.
+pub fn admit_run(engine: &Engine, request: &RunRequest) -> Result<Run, Refusal> {
+    run_for(&Rights::all(), engine, request)
+}
+
+/// Checks a judgement, likewise.
+pub fn admit_judgement(engine: &Engine, request: &JudgementRequest) -> Result<Case, Refusal> {
+    judgement_for(&Rights::all(), engine, request)
+}
+
+/// Checks a run of this caller.
+pub(crate) fn run_for(
+    rights: &Rights,
+    engine: &Engine,
+    request: &RunRequest,
+) -> Result<Run, Refusal> {
+    let submission = submission(
+        engine,
+        rights,
+        &Common {
+            language: &request.language,
+            code: request.code.as_ref(),
+            files: request.files.as_ref(),
+            entry: request.entry.as_ref(),
+            backend: request.backend,
+            policy: request.policy.as_ref(),
+            limits: &request.limits,
+        },
+    )?;
+    if request.deterministic {
+        let message = "deterministic runs are not available on this server";
+        return Err(unenforceable("deterministic", message));
+    }
+    let (args, env) = arguments(request)?;
+    let collect = collect(&request.collect, &submission.runtime)?;
+    Ok(Run {
+        submission,
+        stdin: request.stdin.clone().into_bytes(),
+        args,
+        env,
+        collect,
+    })
+}
+
+/// Checks a judgement of this caller.
+pub(crate) fn judgement_for(
+    rights: &Rights,
+    engine: &Engine,
+    request: &JudgementRequest,
+) -> Result<Case, Refusal> {
+    let submission = submission(
+        engine,
+        rights,
+        &Common {
+            language: &request.language,
+            code: request.code.as_ref(),
+            files: request.files.as_ref(),
+            entry: request.entry.as_ref(),
+            backend: request.backend,
+            policy: request.policy.as_ref(),
+            limits: &request.limits,
+        },
+    )?;
+    if request.tests.is_empty() {
+        let message = "there are no tests; a case without tests would accept anything";
+        return Err(refuse("empty_tests", "tests", message));
+    }
+    if request.tests.len() > MAX_TESTS {
+        let message = format!("{} tests, at most {MAX_TESTS}", request.tests.len());
+        return Err(refuse("too_many_tests", "tests", message));
+    }
+    let apart = match request.require_integrity.as_deref() {
+        None | Some("shared") => false,
+        Some("isolated") => true,
+        Some(_) => {
+            let message = "must be \"isolated\" or \"shared\"";
+            return Err(refuse("invalid_field", "require_integrity", message));
+        }
+    };
+    crate::receipt::check(request)?;
+    let author = Author {
+        engine,
+        rights,
+        policy: request.policy.as_ref(),
+    };
+    let checker = comparison(&author, &request.checker)?;
+    let interactor = match &request.interactor {
+        None => None,
+        Some(program) => {
+            native_only(&submission.runtime)?;
+            if request.checker.kind != CheckerSpec::default().kind {
+                let message = "an interactive problem's interactor decides; leave the checker out";
+                return Err(refuse("invalid_field", "checker", message));
+            }
+            Some(Arc::new(validator(&author, program, "interactor")?))
+        }
+    };
+    let decider = match (&interactor, &checker) {
+        (Some(_), _) => Decider::Interactor,
+        (None, Comparison::Program(_)) => Decider::Checker,
+        (None, Comparison::Pure(_)) => Decider::Rule,
+    };
+    let mut ids = BTreeSet::new();
+    let mut tests = Vec::with_capacity(request.tests.len());
+    for (index, spec) in request.tests.iter().enumerate() {
+        let test = test(index, spec, &submission.runtime, apart, decider)?;
+        if !ids.insert(test.id.clone()) {
+            let field = format!("tests[{index}].id");
+            return Err(refuse(
+                "duplicate_id",
+                field,
+                format!("{:?} is taken twice", test.id),
+            ));
+        }
+        tests.push(test);
+    }
+    let reward = Scheme::parse(&request.reward.scheme, &request.reward.params, tests.len())
+        .map_err(|e| refuse("unknown_reward", "reward", e.to_string()))?;
+    Ok(Case {
+        submission,
+        tests,
+        checker,
+        interactor,
+        stop_on_first_failure: request.stop_on_first_failure,
+        reward,
+    })
+}

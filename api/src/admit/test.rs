@@ -1,0 +1,129 @@
+//! The tests of a judgement.
+
+use assize_judge::case::{Place, Test, TestKind, json};
+use assize_runtimes::Runtime;
+use assize_runtimes::manifest::{Dialect, Harness};
+
+use super::{Refusal, refuse};
+use crate::types::TestSpec;
+
+/// Where a script may run; `apart` when the case asks for nothing less.
+fn place(asked: Option<&str>, apart: bool, runtime: &Runtime) -> Result<Place, String> {
+    match asked {
+        None if apart => Ok(Place::Apart),
+        None => Ok(Place::Auto),
+        Some("isolated") => Ok(Place::Apart),
+        Some("shared") if apart => Err("require_integrity asks for isolated".into()),
+        Some("shared") if !runtime.has_shared_mode() => Err(format!(
+            "{} on this backend has no shared mode",
+            runtime.manifest.language
+        )),
+        Some("shared") => Ok(Place::Beside),
+        Some(_) => Err("must be \"isolated\" or \"shared\"".into()),
+    }
+}
+
+/// Who decides on the tests of a case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Decider {
+    /// A rule of ours.
+    Rule,
+    /// A program of the author's that looks at what the candidate printed.
+    Checker,
+    /// One that talks with it.
+    Interactor,
+}
+
+/// Checks one test; `apart` when test scripts must run in a cell of their own.
+pub(super) fn test(
+    index: usize,
+    spec: &TestSpec,
+    runtime: &Runtime,
+    apart: bool,
+    decider: Decider,
+) -> Result<Test, Refusal> {
+    let at = |name: &str| format!("tests[{index}].{name}");
+    let bad = |name: &str, message: &str| refuse("invalid_field", at(name), message);
+    let id = spec.id.clone().unwrap_or_else(|| (index + 1).to_string());
+    let function = spec.call.is_some() || spec.script.is_some();
+    if function && decider != Decider::Rule {
+        let message = "function tests have neither a checker program nor an interactor";
+        return Err(refuse("invalid_field", format!("tests[{index}]"), message));
+    }
+    let bare = decider != Decider::Rule && !function;
+    let stdout = spec.stdout.clone().or(bare.then(String::new));
+    let kinds = [stdout.is_some(), spec.call.is_some(), spec.script.is_some()];
+    if kinds.iter().filter(|k| **k).count() != 1 {
+        let message = "give exactly one of stdout, call (with returns) and script";
+        return Err(refuse("invalid_field", format!("tests[{index}]"), message));
+    }
+    let plain = spec.stdin.is_none();
+    if (spec.call.is_some() || spec.script.is_some()) && !plain {
+        return Err(bad("stdin", "only program tests have an input"));
+    }
+    if spec.returns.is_some() && spec.call.is_none() {
+        return Err(bad("returns", "only call tests return something"));
+    }
+    if spec.names.is_some() && spec.script.is_none() {
+        return Err(bad("names", "only script tests name what they use"));
+    }
+    if spec.integrity.is_some() && spec.script.is_none() {
+        return Err(bad("integrity", "only script tests have a choice"));
+    }
+    if (spec.call.is_some() || spec.script.is_some()) && !runtime.has_harness() {
+        let field = if spec.call.is_some() {
+            "call"
+        } else {
+            "script"
+        };
+        let message = format!("{} has no function tests yet", runtime.manifest.language);
+        return Err(refuse("unsupported_test", at(field), message));
+    }
+    let kind = if let Some(stdout) = stdout {
+        let stdin = spec.stdin.clone().unwrap_or_default().into_bytes();
+        TestKind::Program {
+            stdin,
+            stdout: stdout.into_bytes(),
+        }
+    } else if let Some(script) = &spec.script {
+        TestKind::Script {
+            script: script.clone(),
+            names: spec.names.clone(),
+            place: place(spec.integrity.as_deref(), apart, runtime)
+                .map_err(|m| bad("integrity", &m))?,
+        }
+    } else if let Some(call) = &spec.call {
+        let returns = spec
+            .returns
+            .as_ref()
+            .ok_or_else(|| bad("returns", "is missing"))?;
+        let mut args = Vec::with_capacity(call.args.len());
+        for (n, raw) in call.args.iter().enumerate() {
+            args.push(json(raw).map_err(|e| bad(&format!("call.args[{n}]"), &e))?);
+        }
+        let keywords = |h: &Harness| h.dialect == Dialect::Python;
+        if !call.kwargs.is_empty() && !runtime.manifest.harness.as_ref().is_some_and(keywords) {
+            let message = "this language has no keyword arguments";
+            return Err(bad("call.kwargs", message));
+        }
+        let mut kwargs = Vec::with_capacity(call.kwargs.len());
+        for (name, raw) in &call.kwargs {
+            let value = json(raw).map_err(|e| bad(&format!("call.kwargs.{name}"), &e))?;
+            kwargs.push((name.clone(), value));
+        }
+        let returns = json(returns).map_err(|e| bad("returns", &e))?;
+        TestKind::Call {
+            function: call.function.clone(),
+            args,
+            kwargs,
+            returns,
+        }
+    } else {
+        return Err(refuse(
+            "invalid_field",
+            format!("tests[{index}]"),
+            "no kind of test",
+        ));
+    };
+    Ok(Test { id, kind })
+}

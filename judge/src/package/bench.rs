@@ -1,0 +1,525 @@
+//! Judges submissions against a package, in cells.
+
+use std::path::Path;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use assize_executor::{End, Fault, FileSource, Outcome, Sealed};
+use assize_policies::{Limits, Profile};
+use assize_runtimes::{BackendChoice, Built, Program, Role, Runnable, Runtime};
+use serde::Serialize;
+
+use super::data::{Grading, Group, Item, Settings, TestCase};
+use super::grading::{Graded, answer, code};
+use super::programs::Source;
+use super::verify::TimeLimit;
+use super::{Package, PackageError};
+use crate::case::{Case, Comparison, Submission, Test, TestKind, TestResult};
+use crate::checker::{Checker, Kattis};
+use crate::engine::Engine;
+use crate::reward::Scheme;
+use crate::trials::{Opened, Trials};
+use crate::validator::{Convention, Ready, Validator, clip};
+use crate::verdict::Verdict;
+
+const MIB: f64 = 1_048_576.0;
+
+/// A package whose own programs are built.
+pub struct Bench<'a> {
+    pub(super) engine: &'a Engine,
+    pub(super) package: &'a Package,
+    policy: Arc<Profile>,
+    validator: Option<(Arc<Validator>, Ready)>,
+    grader: Option<Runnable>,
+    pub(super) input_validators: Vec<(String, Runnable)>,
+}
+
+/// Why there is no bench.
+#[derive(Debug, thiserror::Error)]
+pub enum BenchError {
+    /// Something about the package, or what it asks of this host.
+    #[error("{0}")]
+    Package(String),
+    /// Our failure.
+    #[error(transparent)]
+    Fault(#[from] Fault),
+}
+
+impl From<PackageError> for BenchError {
+    fn from(error: PackageError) -> Self {
+        Self::Package(error.to_string())
+    }
+}
+
+/// What judging one submission came to.
+#[derive(Debug, Clone, Serialize)]
+pub struct Judged {
+    /// The verdict.
+    pub verdict: Verdict,
+    /// The score, where the problem has scores and the verdict is accepted.
+    pub score: Option<f64>,
+    /// Why the verdict is what it is, in one line.
+    pub detail: String,
+    /// Test cases that ran, in order.
+    pub cases: Vec<CaseResult>,
+    /// Results of groups, inner ones first.
+    pub groups: Vec<GroupResult>,
+}
+
+/// What one test case came to.
+#[derive(Debug, Clone, Serialize)]
+pub struct CaseResult {
+    /// Its path below `data`.
+    pub id: String,
+    /// Its verdict.
+    pub verdict: Verdict,
+    /// Why, in one line.
+    pub detail: String,
+    /// Its score, in scoring problems.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub score: Option<f64>,
+    /// CPU time of the submission, in milliseconds.
+    pub cpu_ms: f64,
+    /// Memory at its highest, in bytes.
+    pub memory_peak_bytes: u64,
+}
+
+/// What a group came to.
+#[derive(Debug, Clone, Serialize)]
+pub struct GroupResult {
+    /// Its path below `data`, empty for the root.
+    pub group: String,
+    /// Its verdict.
+    pub verdict: Verdict,
+    /// Its score, in scoring problems.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub score: Option<f64>,
+}
+
+impl<'a> Bench<'a> {
+    /// Builds the package's own programs.
+    pub async fn open(
+        engine: &'a Engine,
+        package: &'a Package,
+        policy: &Arc<Profile>,
+    ) -> Result<Self, BenchError> {
+        let mut bench = Self {
+            engine,
+            package,
+            policy: Arc::clone(policy),
+            validator: None,
+            grader: None,
+            input_validators: Vec::new(),
+        };
+        // Flags of the default validator are the package's to get right, and
+        // known before anything runs.
+        if package.validator.is_none() {
+            for (_, settings) in package.data.cases() {
+                bench.comparison(settings)?;
+            }
+        }
+        if let Some(source) = &package.validator {
+            let validator = Arc::new(Validator {
+                submission: Arc::new(bench.author(source)?),
+                convention: Convention::Kattis,
+                args: Vec::new(),
+                full_points: None,
+            });
+            match engine.ready(&validator).await? {
+                Ok(ready) => bench.validator = Some((validator, ready)),
+                Err(why) => {
+                    let name = &source.name;
+                    let what = format!("the output validator {name} cannot be built: {why}");
+                    return Err(BenchError::Package(what));
+                }
+            }
+        }
+        if let Some(source) = &package.grader {
+            bench.grader = Some(bench.build(source).await?);
+        }
+        Ok(bench)
+    }
+
+    /// A program of the package's, built.
+    pub(super) async fn build(&self, source: &Source) -> Result<Runnable, BenchError> {
+        let submission = self.author(source)?;
+        match self.engine.build(&submission).await? {
+            Built::Ready { runnable, .. } => Ok(runnable),
+            Built::Refused(report) => {
+                let (name, why) = (&source.name, report.reason());
+                let said = clip(&report.outcome.stderr.data);
+                let what = format!("{name} cannot be built: {why}: {said}");
+                Err(BenchError::Package(what))
+            }
+        }
+    }
+
+    /// Runs a program of the package's on an input.
+    pub(super) async fn run(
+        &self,
+        runnable: &Runnable,
+        args: &[String],
+        stdin: &[u8],
+    ) -> Result<Outcome, Fault> {
+        let host = |e: &dyn std::fmt::Display| Fault::Host(e.to_string());
+        let mut plan = runnable
+            .plan(Role::Program(args), self.author_limits(), &self.policy, &[])
+            .map_err(|e| host(&e))?;
+        plan.stdin = Some(Sealed::new(&[stdin]).map_err(|e| host(&e))?);
+        self.engine.executor().run(plan).await
+    }
+
+    fn author(&self, source: &Source) -> Result<Submission, BenchError> {
+        let (runtime, program) = self.program(source)?;
+        Ok(Submission {
+            program,
+            runtime,
+            policy: Arc::clone(&self.policy),
+            limits: self.author_limits(),
+        })
+    }
+
+    /// The format's typical limits of a validator, or the package's own.
+    fn author_limits(&self) -> Limits {
+        let limits = &self.package.metadata.limits;
+        let cpu = limits.validation_time.unwrap_or(60.0);
+        Limits {
+            cpu_ms: millis(cpu),
+            wall_ms: millis(cpu * 2.0 + 10.0),
+            memory_bytes: bytes(limits.validation_memory.unwrap_or(2048.0)),
+            stdout_bytes: bytes(limits.validation_output.unwrap_or(8.0)),
+            ..self.policy.limits
+        }
+        .meet(self.policy.ceiling)
+    }
+
+    /// The limits of a submission that may take `seconds`.
+    fn limits(&self, seconds: f64) -> Result<Limits, BenchError> {
+        let asked = &self.package.metadata.limits;
+        let wanted = Limits {
+            cpu_ms: millis(seconds),
+            wall_ms: millis(seconds * 3.0 + 1.0),
+            memory_bytes: bytes(asked.memory.unwrap_or(2048.0)),
+            stdout_bytes: bytes(asked.output.unwrap_or(8.0)),
+            ..self.policy.limits
+        };
+        let most = self.policy.ceiling;
+        let own = Limits {
+            memory_bytes: asked.memory.map_or(0, bytes),
+            stdout_bytes: asked.output.map_or(0, bytes),
+            ..wanted
+        };
+        match own.beyond(most) {
+            Some(limit) => {
+                let what = format!("the package needs more {limit} than this policy grants");
+                Err(BenchError::Package(what))
+            }
+            None => Ok(wanted.meet(most)),
+        }
+    }
+
+    /// The runtime of a program, by the endings of its files, and the program
+    /// as that runtime takes it.
+    pub fn program(&self, source: &Source) -> Result<(Arc<Runtime>, Program), BenchError> {
+        let fail = |what: String| BenchError::Package(format!("{}: {what}", source.name));
+        let mut languages: Vec<(&FileSource, Arc<Runtime>)> = Vec::new();
+        for file in &source.files {
+            if let Some(runtime) = self.by_ending(&file.path) {
+                languages.push((file, runtime));
+            }
+        }
+        let Some((_, runtime)) = languages.first() else {
+            let names: Vec<&str> = source.files.iter().map(|f| f.path.as_str()).collect();
+            let what = format!("no runtime of this host runs {}", names.join(", "));
+            return Err(fail(what));
+        };
+        let language = &runtime.manifest.language;
+        if let Some((_, other)) = languages
+            .iter()
+            .find(|(_, r)| r.manifest.language != *language)
+        {
+            let other = &other.manifest.language;
+            return Err(fail(format!(
+                "files of two languages, {language} and {other}"
+            )));
+        }
+        let of_two = |f: &&FileSource| {
+            let first = f.data.split(|b| *b == b'\n').next().unwrap_or_default();
+            first.starts_with(b"#!") && first.windows(7).any(|w| w == b"python2")
+        };
+        if source.files.iter().any(|f| of_two(&f)) {
+            return Err(fail("no runtime of this host runs Python 2".to_owned()));
+        }
+        let names = [runtime.manifest.entry.as_str(), "__main__.py"];
+        let named = source
+            .files
+            .iter()
+            .find(|f| names.contains(&f.path.as_str()));
+        let entry = match (named, languages.as_slice()) {
+            (Some(file), _) => file.path.clone(),
+            (None, [(only, _)]) => only.path.clone(),
+            (None, [(first, _), ..]) if runtime.manifest.compile.is_some() => first.path.clone(),
+            (None, _) => {
+                let what = format!("several files, and none is called {}", names[0]);
+                return Err(fail(what));
+            }
+        };
+        let program = Program {
+            files: source.files.clone(),
+            entry,
+        };
+        Ok((Arc::clone(runtime), program))
+    }
+
+    fn by_ending(&self, path: &str) -> Option<Arc<Runtime>> {
+        let ending = Path::new(path).extension()?.to_str()?;
+        // A header says nothing of what includes it.
+        if matches!(ending, "h" | "hpp") {
+            return None;
+        }
+        let registry = self.engine.registry();
+        let runs = |r: &&Arc<Runtime>| r.manifest.extensions.iter().any(|e| e == ending);
+        let named = registry.all().find(runs)?;
+        let language = &named.manifest.language;
+        registry.select(language, BackendChoice::Native).ok()
+    }
+
+    /// What the package puts beside every submission of this language, which
+    /// overwrites the submission's own.
+    fn include(&self, runtime: &Runtime, program: &mut Program) {
+        let manifest = &runtime.manifest;
+        let default = self.package.include.iter().filter(|s| s.name == "default");
+        let own = self
+            .package
+            .include
+            .iter()
+            .filter(|s| s.name == manifest.language || manifest.aliases.contains(&s.name));
+        for file in default.chain(own).flat_map(|s| &s.files) {
+            program.files.retain(|f| f.path != file.path);
+            program.files.push(file.clone());
+            // A driver takes the place of the submission's entry.
+            if file.path == manifest.entry {
+                program.entry.clone_from(&file.path);
+            }
+        }
+    }
+
+    pub(super) fn comparison(&self, settings: &Settings) -> Result<Comparison, BenchError> {
+        let flags = &settings.output_flags;
+        match &self.validator {
+            Some((validator, _)) => Ok(Comparison::Program(Arc::new(Validator {
+                args: flags.clone(),
+                ..(**validator).clone()
+            }))),
+            None => Kattis::from_flags(flags)
+                .map(|rule| Comparison::Pure(Checker::Kattis(rule)))
+                .map_err(BenchError::Package),
+        }
+    }
+
+    /// Judges one submission. It is cut off at `limit.cut` and judged by
+    /// `limit.seconds`.
+    pub async fn judge(&self, source: &Source, limit: TimeLimit) -> Result<Judged, BenchError> {
+        let (runtime, mut program) = self.program(source)?;
+        self.include(&runtime, &mut program);
+        program
+            .check()
+            .map_err(|e| BenchError::Package(format!("{}: {e}", source.name)))?;
+        let interactor = match (&self.validator, self.package.metadata.interactive) {
+            (Some((validator, _)), true) => Some(Arc::clone(validator)),
+            (Some(_) | None, _) => None,
+        };
+        let case = Case {
+            submission: Submission {
+                program,
+                runtime,
+                policy: Arc::clone(&self.policy),
+                limits: self.limits(limit.cut)?,
+            },
+            tests: Vec::new(),
+            checker: Comparison::Pure(Checker::Kattis(Kattis::default())),
+            interactor,
+            stop_on_first_failure: false,
+            reward: Scheme::Binary,
+        };
+        let ready = self.validator.as_ref().map(|(_, ready)| ready.clone());
+        let mut judged = Judged {
+            verdict: Verdict::JudgeError,
+            score: None,
+            detail: String::new(),
+            cases: Vec::new(),
+            groups: Vec::new(),
+        };
+        let trials = match self.engine.open_with(&case, ready).await? {
+            Opened::Ready(trials) => trials,
+            Opened::Broken { reason, .. } => return Err(BenchError::Package(reason)),
+            Opened::Refused(report) => {
+                judged.verdict = Verdict::CompileError;
+                judged.detail =
+                    format!("{}: {}", report.reason(), clip(&report.outcome.stderr.data));
+                return Ok(judged);
+            }
+        };
+        let walk = Walk {
+            bench: self,
+            trials: &trials,
+            limit,
+        };
+        let whole = walk.group(&self.package.data, &mut judged).await?;
+        judged.verdict = whole.verdict;
+        let accepted = whole.verdict == Verdict::Accepted;
+        judged.score = (self.package.metadata.scoring && accepted).then_some(whole.score);
+        let why = judged
+            .cases
+            .iter()
+            .rev()
+            .find(|c| c.verdict == whole.verdict);
+        if let (false, Some(case)) = (accepted, why) {
+            judged.detail = format!("{}: {}", case.id, case.detail);
+        }
+        Ok(judged)
+    }
+
+    async fn grade(&self, settings: &Settings, parts: &[Graded]) -> Result<Graded, BenchError> {
+        let first = parts
+            .iter()
+            .map(|p| p.verdict)
+            .find(|v| *v != Verdict::Accepted);
+        let verdict = first.unwrap_or(Verdict::Accepted);
+        match &settings.grading {
+            Grading::Default(grader) => Ok(grader.grade(parts)),
+            Grading::PassFail { most } => {
+                let score = if first.is_none() { *most } else { 0.0 };
+                Ok(Graded { verdict, score })
+            }
+            Grading::Scores(mode) => Ok(Graded {
+                verdict,
+                score: mode.of(parts),
+            }),
+            Grading::Custom(args) => self.custom(args, parts).await,
+        }
+    }
+
+    async fn custom(&self, args: &[String], parts: &[Graded]) -> Result<Graded, BenchError> {
+        let grader = self.grader.as_ref().ok_or_else(|| {
+            BenchError::Package("grading is custom, and there is no grader".to_owned())
+        })?;
+        let line = |p: &Graded| format!("{} {}\n", code(p.verdict), p.score);
+        let told: String = parts.iter().map(line).collect();
+        let outcome = self.run(grader, args, told.as_bytes()).await?;
+        let said = match outcome.end {
+            End::Exited(0) => answer(&outcome.stdout.data),
+            _ => None,
+        };
+        Ok(said.unwrap_or(Graded {
+            verdict: Verdict::JudgeError,
+            score: 0.0,
+        }))
+    }
+}
+
+/// One submission on its way through the groups.
+struct Walk<'a> {
+    bench: &'a Bench<'a>,
+    trials: &'a Trials<'a>,
+    limit: TimeLimit,
+}
+
+type Walking<'a> = Pin<Box<dyn Future<Output = Result<Graded, BenchError>> + Send + 'a>>;
+
+impl Walk<'_> {
+    fn group<'w>(&'w self, group: &'w Group, judged: &'w mut Judged) -> Walking<'w> {
+        Box::pin(async move {
+            let settings = &group.settings;
+            let mut parts = Vec::new();
+            for item in &group.items {
+                let (sample, graded) = match item {
+                    Item::Case(case) => (false, self.case(case, settings, judged).await?),
+                    Item::Group(inner) => {
+                        (inner.name == "sample", self.group(inner, judged).await?)
+                    }
+                };
+                let ignored = match &settings.grading {
+                    Grading::Default(grader) => grader.ignore_sample && sample,
+                    Grading::Custom(_) | Grading::PassFail { .. } | Grading::Scores(_) => false,
+                };
+                if ignored {
+                    continue;
+                }
+                parts.push(graded);
+                if settings.stop && graded.verdict != Verdict::Accepted {
+                    break;
+                }
+            }
+            let whole = self.bench.grade(settings, &parts).await?;
+            judged.groups.push(GroupResult {
+                group: group.name.clone(),
+                verdict: whole.verdict,
+                score: self.bench.package.metadata.scoring.then_some(whole.score),
+            });
+            Ok(whole)
+        })
+    }
+
+    async fn case(
+        &self,
+        case: &TestCase,
+        settings: &Settings,
+        judged: &mut Judged,
+    ) -> Result<Graded, BenchError> {
+        let test = Test {
+            id: case.name.clone(),
+            kind: TestKind::Program {
+                stdin: read(&case.input)?,
+                stdout: read(&case.answer)?,
+            },
+        };
+        let by = self.bench.comparison(settings)?;
+        let TestResult {
+            id,
+            mut verdict,
+            mut detail,
+            score,
+            usage,
+            ..
+        } = self.trials.test_with(&test, &by).await?;
+        // It was given more time than it has, to see how far off it is.
+        let late = usage.cpu > Duration::from_secs_f64(self.limit.seconds);
+        if late && matches!(verdict, Verdict::Accepted | Verdict::WrongAnswer) {
+            verdict = Verdict::TimeLimitExceeded;
+            "CPU time ran out".clone_into(&mut detail);
+        }
+        let default = match verdict {
+            Verdict::Accepted => settings.accept_score,
+            _ => settings.reject_score,
+        };
+        let score = score.unwrap_or(default);
+        judged.cases.push(CaseResult {
+            id,
+            verdict,
+            detail,
+            score: self.bench.package.metadata.scoring.then_some(score),
+            cpu_ms: crate::case::millis(usage.cpu),
+            memory_peak_bytes: usage.memory_peak,
+        });
+        Ok(Graded { verdict, score })
+    }
+}
+
+pub(super) fn read(path: &Path) -> Result<Vec<u8>, BenchError> {
+    std::fs::read(path).map_err(|e| BenchError::Package(format!("{}: {e}", path.display())))
+}
+
+fn millis(seconds: f64) -> u64 {
+    Duration::try_from_secs_f64(seconds)
+        .map_or(u64::MAX, |d| {
+            u64::try_from(d.as_millis()).unwrap_or(u64::MAX)
+        })
+        .max(1)
+}
+
+fn bytes(mib: f64) -> u64 {
+    let bytes = (mib * MIB).clamp(1.0, 9e15);
+    bytes as u64
+}
