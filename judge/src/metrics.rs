@@ -11,6 +11,7 @@
 mod counting;
 mod document;
 pub mod efficiency;
+pub mod rows;
 pub mod suites;
 pub mod tiers;
 

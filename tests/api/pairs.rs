@@ -56,6 +56,25 @@ fn pairs_are_made_of_what_is_known() {
 }
 
 #[test]
+fn a_bound_on_pairs_says_how_many_are_left_out() {
+    let fact = |place: usize| match place % 3 {
+        0 => json!({"verdict": "accepted", "passed": 10, "total": 10}),
+        1 => json!({"verdict": "wrong_answer", "passed": 5, "total": 10}),
+        _ => json!({"verdict": "run_time_error", "passed": 1, "total": 10}),
+    };
+    let answers: Vec<Value> = (0..3000).map(fact).collect();
+    for scheme in ["dpo", "acecoder"] {
+        let body = post(
+            "/v1/pairs",
+            &json!({"answers": answers, "scheme": scheme, "max_pairs": 5}),
+        );
+        let group = &body["groups"][0];
+        assert_eq!(group["pairs"].as_array().unwrap().len(), 5);
+        assert_eq!(group["pairs_left_out"], 1000 * 2000 - 5, "{scheme}");
+    }
+}
+
+#[test]
 fn cases_are_judged_and_paired_by_group() {
     let case = |group: &str, code: &str| {
         let mut case = add(code);

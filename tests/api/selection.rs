@@ -1,7 +1,12 @@
 //! The output matrix, and selection among candidates.
 
 use std::collections::BTreeSet;
+use std::io::Write;
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
 
+use assize_judge::metrics::tiers::Codes;
+use assize_tests::server::Server;
 use serde_json::{Value, json};
 
 use crate::{echo, server};
@@ -270,6 +275,64 @@ fn function_tests_select_too() {
     );
     assert_eq!(body["picks"].as_array().unwrap().len(), 1);
     assert_eq!(body["picks"][0]["index"], 1);
+}
+
+#[test]
+fn a_client_that_leaves_takes_its_matrix_along() {
+    // A server of its own: others must not keep it busy.
+    let server = Server::start(1, 8, Duration::from_secs(10));
+    let until = |running: u64| {
+        let since = Instant::now();
+        while server.get("/readyz").body["running"] != running {
+            assert!(
+                since.elapsed() < Duration::from_secs(20),
+                "never {running} running"
+            );
+        }
+    };
+    let programs = vec![json!({"code": "sleep 300"}); 4];
+    let body = json!({
+        "language": "bash", "programs": programs, "inputs": [{"stdin": ""}],
+        "limits": {"wall_ms": 300_000},
+    });
+    let body = body.to_string();
+    let mut stream = TcpStream::connect(server.address).unwrap();
+    write!(
+        stream,
+        "POST /v1/matrix HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n\
+         content-length: {}\r\n\r\n{body}",
+        body.len()
+    )
+    .unwrap();
+    until(1);
+    drop(stream);
+    until(0);
+    assert_eq!(server.post("/v1/runs", &echo()).status, 200);
+}
+
+/// The fixture of APPS: stdin programs of four outcomes.
+#[test]
+fn verdicts_become_the_codes_of_other_graders() {
+    let case = |code: &str| {
+        let case = json!({
+            "language": "c", "code": code, "tests": [{"stdin": "1", "stdout": "2"}],
+        });
+        let body = post("/v1/judgements", &case);
+        assize_judge::verdict::Verdict::ALL
+            .into_iter()
+            .find(|v| body["verdict"] == v.name())
+            .unwrap()
+    };
+    let verdicts = [
+        case("int main(void) { return answer; }"),
+        case("#include <stdlib.h>\nint main(void) { abort(); }"),
+        case("#include <stdio.h>\nint main(void) { puts(\"3\"); return 0; }"),
+        case("#include <stdio.h>\nint main(void) { puts(\"2\"); return 0; }"),
+    ];
+    let codes = |scheme: Codes| json!(verdicts.map(|v| scheme.of(v)));
+    assert_eq!(codes(Codes::Apps), json!([-2, -1, false, true]));
+    assert_eq!(codes(Codes::Livecodebench), json!([-4, -4, -2, true]));
+    assert_eq!(codes(Codes::SandboxFusion), json!([-4, -2, false, true]));
 }
 
 #[test]

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::canonical::canonical;
-use crate::types::{JudgementBody, JudgementRequest};
+use crate::types::{JudgementBody, JudgementRequest, TestBody};
 
 /// `sha256:` and hex.
 pub(super) fn sha256(bytes: &[u8]) -> String {
@@ -108,13 +108,11 @@ pub(super) fn runtime(body: &JudgementBody) -> String {
     runtime_of(&json!(body.runtime), &json!(body.backend))
 }
 
-/// Of an answer: `{"tests": [{"id", "verdict"}], "passed", "total", "built"}`.
+/// Of an answer: `{"tests": [{"id", "verdict"}], "passed", "total", "built"}`,
+/// and of each test its `score` and `subtests` where it has them.
 pub(super) fn outcome(body: &JudgementBody) -> String {
-    let tests: Vec<Value> = body
-        .tests
-        .iter()
-        .map(|t| json!({"id": t.id, "verdict": t.verdict}))
-        .collect();
+    let test = |t: &TestBody| json!({"id": t.id, "verdict": t.verdict, "score": t.score, "subtests": t.subtests});
+    let tests: Vec<Value> = body.tests.iter().map(test).collect();
     let built = body.compile.as_ref().is_none_or(|c| c.succeeded);
     outcome_of(&tests, &json!(body.passed), &json!(body.total), built)
 }
@@ -130,10 +128,18 @@ pub(super) fn runtime_of(runtime: &Value, backend: &Value) -> String {
 }
 
 pub(super) fn outcome_of(tests: &[Value], passed: &Value, total: &Value, built: bool) -> String {
-    let tests: Vec<Value> = tests
-        .iter()
-        .map(|t| json!({"id": t["id"], "verdict": t["verdict"]}))
-        .collect();
+    let test = |t: &Value| {
+        let mut kept = json!({"id": t["id"], "verdict": t["verdict"]});
+        if !t["score"].is_null() {
+            kept["score"] = t["score"].clone();
+        }
+        if let Some(subtests) = t["subtests"].as_array().filter(|s| !s.is_empty()) {
+            let subtest = |s: &Value| json!({"name": s["name"], "verdict": s["verdict"]});
+            kept["subtests"] = subtests.iter().map(subtest).collect();
+        }
+        kept
+    };
+    let tests: Vec<Value> = tests.iter().map(test).collect();
     digest(&json!({"tests": tests, "passed": passed, "total": total, "built": built}))
 }
 

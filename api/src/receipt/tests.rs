@@ -263,6 +263,28 @@ fn an_answer_edited_around_its_receipt_is_detected() {
     assert_eq!(check("/backend", json!("wasi")), answer("runtime"));
 }
 
+#[test]
+fn scores_and_subtests_are_part_of_the_outcome_where_there_are_any() {
+    let outcome = |change: Value| {
+        let mut answer = serde_json::to_value(body()).unwrap();
+        for (key, value) in change.as_object().unwrap() {
+            answer["tests"][0][key] = value.clone();
+        }
+        let tests = answer["tests"].as_array().unwrap();
+        super::digests::outcome_of(tests, &answer["passed"], &answer["total"], true)
+    };
+    let plain = super::digests::outcome(&body());
+    assert_eq!(outcome(json!({"detail": "x", "subtests": []})), plain);
+    let passed = json!({"subtests": [{"name": "a", "verdict": "accepted", "detail": ""}]});
+    let failed = json!({"subtests": [{"name": "a", "verdict": "wrong_answer", "detail": ""}]});
+    assert_ne!(outcome(passed.clone()), plain);
+    assert_ne!(outcome(passed), outcome(failed));
+    assert_ne!(
+        outcome(json!({"score": 0.5})),
+        outcome(json!({"score": 0.6}))
+    );
+}
+
 /// The bytes of docs/receipts.md.
 #[test]
 fn the_signed_bytes_are_the_documented_ones() {

@@ -124,9 +124,11 @@ pub fn body(id: String, plan: &Plan, swept: &[Swept], queued: Duration) -> Matri
         });
         ProgramBody {
             id: plan.ids[index].clone(),
-            compile: (!s.built)
-                .then(|| s.compile.as_ref().map(present::compile))
-                .flatten(),
+            compile: s
+                .compile
+                .as_ref()
+                .filter(|r| !r.succeeded)
+                .map(present::compile),
             stable: s.stable,
             cluster: found.clusters.iter().position(|c| c.contains(&index)),
             cells: cells.collect(),

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use assize_executor::Fault;
 use assize_judge::case::Case;
 use assize_judge::engine::Engine;
 use assize_judge::metrics::Undefined;
@@ -66,7 +67,11 @@ pub(crate) async fn pairs(
         }
         None => plan.answers,
     };
-    let body = body(new_id("prs"), plan.ids, &answers, &plan.rule);
+    // A group of thousands has millions of pairs to look at.
+    let (ids, rule) = (plan.ids, plan.rule);
+    let paired =
+        tokio::task::spawn_blocking(move || body(new_id("prs"), ids, &answers, &rule)).await;
+    let body = paired.map_err(|e| ApiError::from(Fault::Host(e.to_string())))?;
     Ok((StatusCode::OK, axum::Json(body)).into_response())
 }
 
@@ -243,7 +248,7 @@ impl Answer {
 pub async fn judge_here(
     engine: &Engine,
     cases: &[(Option<String>, Case)],
-) -> Result<Vec<Answer>, assize_executor::Fault> {
+) -> Result<Vec<Answer>, Fault> {
     let mut answers = Vec::with_capacity(cases.len());
     for (group, case) in cases {
         let judged = engine.judge(case).await?;
@@ -326,12 +331,18 @@ fn group(
         chosen: id(p.chosen),
         rejected: id(p.rejected),
     };
-    let all: Box<dyn Iterator<Item = Pair>> = match rule.scheme {
-        PairScheme::Dpo => Box::new(pairs::dpo(&facts)),
-        PairScheme::AceCoder => Box::new(pairs::acecoder(&facts, AceCoder::default())),
+    let (kept, pairs_left_out) = match rule.scheme {
+        PairScheme::Dpo => {
+            let all = pairs::dpo(&facts);
+            let left_out = all.len().saturating_sub(rule.most);
+            (all.take(rule.most).map(pair).collect(), left_out)
+        }
+        PairScheme::AceCoder => {
+            let mut all = pairs::acecoder(&facts, AceCoder::default());
+            let kept: Vec<PairBody> = all.by_ref().take(rule.most).map(pair).collect();
+            (kept, all.count())
+        }
     };
-    let mut all = all;
-    let kept: Vec<PairBody> = all.by_ref().take(rule.most).map(pair).collect();
     let log_probs: Option<Vec<f64>> = places.iter().map(|p| answers[*p].log_prob).collect();
     let rank = |(place, fact): (usize, &Fact)| RankBody {
         id: id(place),
@@ -346,7 +357,7 @@ fn group(
         answers: facts.iter().enumerate().map(rank).collect(),
         order: rrtf::order(&levels).into_iter().map(id).collect(),
         pairs: kept,
-        pairs_left_out: all.count(),
+        pairs_left_out,
         // They were checked to be finite and not positive.
         ranking_loss: log_probs.and_then(|p| rrtf::ranking_loss(&levels, &p).ok()),
     }

@@ -135,7 +135,9 @@ impl Selection {
             Cell::Fault(code) => Some(*code),
             Cell::Ran(_) | Cell::NotBuilt => None,
         });
-        if let (false, Some(report)) = (s.built, &s.compile) {
+        // A checker that cannot be built is no fault of the candidate, which may
+        // have been compiled well.
+        if let Some(report) = s.compile.as_ref().filter(|r| !r.succeeded) {
             return Standing::Out("compile_error", report.reason());
         }
         let filters = !matches!(self.strategy, Strategy::Hybrid { .. });

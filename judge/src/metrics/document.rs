@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use super::efficiency::{
     self, CoffeTask, EccoProgram, EffiTask, PieTask, Reference, Sample, mean_beyond,
 };
+use super::rows::Rows;
 use super::suites::{self, Trial};
 use super::tiers::{self, Codes, TestStatus};
 use super::{Undefined, avg_at_k, mean, n_at_k, pass_at_k, pass_hat_k, undefined};
@@ -58,6 +59,8 @@ pub enum Document {
     Coffe { tasks: Vec<CoffeTask> },
     /// [`efficiency::dps`] of each sample, the mean of each task, and of all.
     EvalperfDps { tasks: Vec<Profiled> },
+    /// [`Rows::same`] of each query's result, and the share that are.
+    ExecutionAccuracy { mode: Rows, queries: Vec<Query> },
     /// [`incoherence`] of programs' outputs; null where there is none.
     Incoherence { outputs: Vec<Vec<Option<String>>> },
 }
@@ -101,6 +104,15 @@ pub struct Instance {
 
 fn yes() -> bool {
     true
+}
+
+/// The rows of a query and those of the reference.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Query {
+    /// None when it failed or was stopped.
+    got: Option<Vec<Vec<Value>>>,
+    want: Vec<Vec<Value>>,
 }
 
 /// A program whose worth is known, and what a suite made of it.
@@ -175,6 +187,15 @@ impl Document {
             }
             Self::Coffe { tasks } => value(efficiency::coffe(tasks)?),
             Self::EvalperfDps { tasks } => evalperf(tasks),
+            Self::ExecutionAccuracy { mode, queries } => {
+                let one = |q: &Query| {
+                    let got = q.got.as_ref();
+                    got.map_or(Ok(false), |got| mode.same(got, &q.want))
+                };
+                let each = each("queries", queries, one)?;
+                let right: Vec<f64> = each.iter().map(|e| f64::from(u8::from(*e))).collect();
+                Ok(json!({"accuracy": mean("queries", &right)?, "queries": each}))
+            }
             Self::Incoherence { outputs } => Ok(json!({"incoherence": incoherence(outputs)})),
         }
     }
@@ -344,6 +365,20 @@ mod tests {
         refused(
             json!({"metric": "ecco", "programs": programs}),
             "programs[0].input",
+        );
+    }
+
+    #[test]
+    fn a_query_that_failed_is_wrong() {
+        let queries = json!([
+            {"got": [[2], [1]], "want": [[1], [2]]},
+            {"got": null, "want": []},
+        ]);
+        let got =
+            compute(json!({"metric": "execution_accuracy", "mode": "set", "queries": queries}));
+        assert_eq!(
+            got.unwrap(),
+            json!({"accuracy": 0.5, "queries": [true, false]})
         );
     }
 

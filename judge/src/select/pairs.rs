@@ -88,42 +88,47 @@ impl Fact {
 ///
 /// In turns, so that the first `n` pairs use as many answers as they can: each
 /// chosen one with another rejected one, then the next round.
-pub fn dpo(facts: &[Fact]) -> impl Iterator<Item = Pair> + use<> {
+pub fn dpo(facts: &[Fact]) -> impl ExactSizeIterator<Item = Pair> + use<> {
     let places = |good: fn(Fact) -> bool| -> Vec<usize> {
         (0..facts.len()).filter(|p| good(facts[*p])).collect()
     };
     let (chosen, rejected) = (places(Fact::full_pass), places(Fact::genuine_fail));
-    // With no chosen one there are no rounds, so no index is taken modulo 0.
-    let rounds = if chosen.is_empty() { 0 } else { rejected.len() };
-    (0..rounds).flat_map(move |round| {
-        let rejected = rejected.clone();
-        let turn = move |(place, chosen): (usize, usize)| Pair {
-            chosen,
+    // Empty when either is, so that nothing is divided by 0.
+    (0..chosen.len() * rejected.len()).map(move |number| {
+        let (round, place) = (number / chosen.len(), number % chosen.len());
+        Pair {
+            chosen: chosen[place],
             rejected: rejected[(round + place) % rejected.len()],
-        };
-        chosen.clone().into_iter().enumerate().map(turn)
+        }
     })
 }
 
 /// AceCoder's pairs by pass rate `s`: `s_i > 0.8`, `s_j > 0` and `s_i > s_j +
 /// 0.4`. A rejected one that passes nothing is left out on purpose: it is too
 /// easy to tell apart.
-pub fn acecoder(facts: &[Fact], thresholds: AceCoder) -> impl Iterator<Item = Pair> + use<'_> {
-    let known = |p: &usize| facts[*p].verdict.is_conclusive() && facts[*p].total > 0;
-    let better = move |i: usize, j: usize| {
-        let (chosen, rejected) = (facts[i].share(), facts[j].share());
+pub fn acecoder(facts: &[Fact], thresholds: AceCoder) -> impl Iterator<Item = Pair> + use<> {
+    let known = |(_, f): &(usize, &Fact)| f.verdict.is_conclusive() && f.total > 0;
+    let rates = facts.iter().enumerate().filter(known);
+    let rates: Vec<(usize, f64)> = rates.map(|(place, f)| (place, f.share())).collect();
+    let rejected: Vec<(usize, f64)> = rates
+        .iter()
+        .copied()
+        .filter(|(_, rate)| *rate > thresholds.rejected_above)
+        .collect();
+    let chosen = rates.into_iter();
+    let chosen = chosen.filter(move |(_, rate)| *rate > thresholds.chosen_above);
+    chosen.flat_map(move |(chosen, high)| {
         // 1 − 0.6 is a little more than 0.4 in binary; a margin met exactly is
         // not met.
-        chosen > thresholds.chosen_above
-            && rejected > thresholds.rejected_above
-            && chosen - rejected > thresholds.margin + 1e-9
-    };
-    (0..facts.len()).filter(known).flat_map(move |i| {
-        let others = (0..facts.len()).filter(known);
-        others.filter(move |j| better(i, *j)).map(move |j| Pair {
-            chosen: i,
-            rejected: j,
-        })
+        let apart = move |low: f64| high - low > thresholds.margin + 1e-9;
+        let lower: Vec<usize> = rejected
+            .iter()
+            .filter(|(_, low)| apart(*low))
+            .map(|(place, _)| *place)
+            .collect();
+        lower
+            .into_iter()
+            .map(move |rejected| Pair { chosen, rejected })
     })
 }
 
