@@ -205,6 +205,12 @@ impl Engine {
         let submission = &case.submission;
         let tried: Result<Tried, Fault> = match &test.kind {
             TestKind::Program { stdin, stdout } => trials.program(stdin, stdout, by).await,
+            TestKind::Output {
+                file,
+                stdin,
+                stdout,
+            } => trials.output(file, stdin, stdout, by).await,
+            TestKind::Query { database, gold } => trials.query(database, gold, by).await,
             TestKind::Call {
                 function,
                 args,
@@ -228,14 +234,14 @@ impl Engine {
                 score,
                 outcome,
             }) => {
-                let usage = outcome.usage;
+                let usage = outcome.as_ref().map(|o| o.usage).unwrap_or_default();
                 Ok(TestResult {
                     id: test.id.clone(),
                     verdict,
                     detail,
                     score,
                     usage,
-                    outcome: Some(outcome),
+                    outcome,
                 })
             }
             // The caller's to know as an answer of its own, not as a verdict.
@@ -393,6 +399,8 @@ fn trial((result, test): (&TestResult, &Test)) -> Trial {
             let named: usize = kwargs.iter().map(|(k, v)| k.len() + v.text_len()).sum();
             args.iter().map(Json::text_len).sum::<usize>() + named
         }
+        TestKind::Output { stdin, .. } => stdin.len(),
+        TestKind::Query { database, .. } => database.len(),
         TestKind::Script { script, .. } => script.len(),
     };
     let refused = |o: &Outcome| o.violations.iter().any(|v| v.kind == "syscall");

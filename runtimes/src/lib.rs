@@ -22,6 +22,7 @@ pub fn guest_files() -> Vec<(String, Vec<u8>)> {
     [
         ("candidate.py", include_str!("../guest/python/candidate.py")),
         ("plain.py", include_str!("../guest/python/plain.py")),
+        ("sql.py", include_str!("../guest/sql/run.py")),
         ("tester.py", include_str!("../guest/python/tester.py")),
     ]
     .map(|(name, text)| (name.to_owned(), text.as_bytes().to_vec()))

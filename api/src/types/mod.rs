@@ -4,8 +4,8 @@ mod request;
 mod response;
 
 pub use request::{
-    BatchRequest, CallSpec, CheckerSpec, FileSpec, JudgementRequest, ProgramSpec, RewardSpec,
-    RunRequest, TestSpec,
+    BatchRequest, CallSpec, CheckerSpec, DatabaseSpec, FileSpec, JudgementRequest, ProgramSpec,
+    RewardSpec, RunRequest, TestSpec,
 };
 pub use response::{
     Answer, CompileBody, ErrorBody, ErrorDetail, FileBody, JudgementBody, RunBody, RunStatus,
