@@ -31,6 +31,7 @@ want /usr/bin/gcc gcc
 want /usr/bin/g++ g++
 want /usr/include/stdlib.h libc6-dev
 want /usr/bin/python3 python3
+want /usr/lib/python3/dist-packages/pytest python3-pytest
 want /usr/bin/bash bash
 want /usr/bin/curl curl
 want /usr/bin/unzip unzip

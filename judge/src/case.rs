@@ -145,6 +145,8 @@ pub enum TestKind {
         script: String,
         /// Names it takes from the candidate; found out when absent.
         names: Option<Vec<String>>,
+        /// Where it may run.
+        place: Place,
     },
 }
 
@@ -155,6 +157,17 @@ pub enum Gold {
     Query(String),
     /// These.
     Rows(Vec<Row>),
+}
+
+/// Where a test script may run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// Apart from the candidate, unless the script itself needs live objects.
+    Auto,
+    /// Apart from the candidate, or not at all.
+    Apart,
+    /// In the candidate's interpreter.
+    Beside,
 }
 
 /// What a case came to.
@@ -184,12 +197,15 @@ pub struct Judgement {
     pub runtime: Arc<Runtime>,
 }
 
-/// How far the tests were from the candidate's reach.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+/// How far the tests were from the candidate's reach. The greater, the nearer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Integrity {
     /// Another process in another cell.
     Isolated,
+    /// The same interpreter, behind a nonce: honest against accidents and known
+    /// hacks, weaker against a determined one.
+    Shared,
 }
 
 /// What one test came to.
@@ -205,8 +221,23 @@ pub struct TestResult {
     pub score: Option<f64>,
     /// What the candidate's run used.
     pub usage: Usage,
+    /// How far this test was from the candidate.
+    pub integrity: Integrity,
+    /// The tests of a suite by name, in the order they ran.
+    pub subtests: Vec<Subtest>,
     /// The candidate's run, unless it never came to one.
     pub outcome: Option<Outcome>,
+}
+
+/// One test function of a test script.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Subtest {
+    /// Its name, as `Class.method` or `describe > it`.
+    pub name: String,
+    /// Its verdict.
+    pub verdict: Verdict,
+    /// One line of why, empty when it passed.
+    pub detail: String,
 }
 
 /// Expected values and arguments as they stand in a request.

@@ -8,13 +8,14 @@ use std::io;
 use std::os::unix::net::UnixStream as StdStream;
 
 use assize_executor::Channel;
+use assize_runtimes::manifest::Dialect;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{UnixStream, unix::pipe};
 
-use crate::plain::{Json, PlainValue, to_python_tagged};
+use crate::plain::{Json, PlainValue, to_javascript_tagged, to_python_tagged};
 
 /// Longest frame, in bytes; the guest's harness has the same bound.
 const MAX_FRAME: usize = 16 << 20;
@@ -80,23 +81,26 @@ fn present<'de, D: serde::Deserializer<'de>>(d: D) -> Result<Option<Box<RawValue
 /// Asks for one call and returns what is alleged of it.
 pub(crate) async fn ask(
     channel: Channel,
+    dialect: Dialect,
     function: &str,
     args: &[Json],
     kwargs: &[(String, Json)],
 ) -> Answer {
-    match converse(channel, function, args, kwargs).await {
+    let tagged = match dialect {
+        Dialect::Python => to_python_tagged,
+        Dialect::Javascript => to_javascript_tagged,
+    };
+    let args: Vec<Value> = args.iter().map(tagged).collect();
+    let kwargs: Vec<Value> = kwargs.iter().map(|(k, v)| json!([k, tagged(v)])).collect();
+    let call = json!({"call": {"id": 1, "name": function, "args": args, "kwargs": kwargs}});
+    match converse(channel, &call).await {
         Ok(answer) => answer,
         // A reset or a torn frame: the process is gone.
         Err(_) => Answer::Gone,
     }
 }
 
-async fn converse(
-    channel: Channel,
-    function: &str,
-    args: &[Json],
-    kwargs: &[(String, Json)],
-) -> io::Result<Answer> {
+async fn converse(channel: Channel, call: &Value) -> io::Result<Answer> {
     let (mut hears, mut says) = open(channel)?;
     let hello = match receive(&mut hears).await? {
         Ok(frame) => frame,
@@ -114,12 +118,6 @@ async fn converse(
         Ok(Hello { .. }) => return Ok(Answer::Nonsense("no greeting".into())),
         Err(e) => return Ok(Answer::Nonsense(e.to_string())),
     }
-    let args: Vec<Value> = args.iter().map(to_python_tagged).collect();
-    let kwargs: Vec<Value> = kwargs
-        .iter()
-        .map(|(k, v)| json!([k, to_python_tagged(v)]))
-        .collect();
-    let call = json!({"call": {"id": 1, "name": function, "args": args, "kwargs": kwargs}});
     send(&mut says, call.to_string().as_bytes()).await?;
     let reply = match receive(&mut hears).await? {
         Ok(frame) => frame,

@@ -178,6 +178,7 @@ impl Engine {
             }
             let result = trials.test(test).await?;
             add(&mut judgement.usage, &result.usage);
+            judgement.integrity = judgement.integrity.max(result.integrity);
             let passed = result.verdict == Verdict::Accepted;
             judgement.passed += usize::from(passed);
             judgement.tests.push(result);
@@ -220,30 +221,32 @@ impl Engine {
                 .call_test(case, runnable, function, args, kwargs, returns)
                 .await
                 .map(Tried::from),
-            TestKind::Script { script, names } => {
-                let executor = &self.executor;
-                script::run(executor, submission, runnable, script, names.as_deref())
-                    .await
-                    .map(Tried::from)
+            TestKind::Script {
+                script,
+                names,
+                place,
+            } => {
+                let trial = script::Trial {
+                    executor: &self.executor,
+                    submission,
+                    candidate: runnable,
+                    script,
+                    names: names.as_deref(),
+                };
+                trial.run(*place).await
             }
         };
         match tried {
-            Ok(Tried {
-                verdict,
-                detail,
-                score,
-                outcome,
-            }) => {
-                let usage = outcome.as_ref().map(|o| o.usage).unwrap_or_default();
-                Ok(TestResult {
-                    id: test.id.clone(),
-                    verdict,
-                    detail,
-                    score,
-                    usage,
-                    outcome,
-                })
-            }
+            Ok(tried) => Ok(TestResult {
+                id: test.id.clone(),
+                verdict: tried.verdict,
+                detail: tried.detail,
+                score: tried.score,
+                usage: tried.outcome.as_ref().map(|o| o.usage).unwrap_or_default(),
+                integrity: tried.integrity,
+                subtests: tried.subtests,
+                outcome: tried.outcome,
+            }),
             // The caller's to know as an answer of its own, not as a verdict.
             Err(
                 fault @ (Fault::ShuttingDown | Fault::Unenforceable { .. } | Fault::NoBackend(_)),
@@ -264,7 +267,14 @@ impl Engine {
         kwargs: &[(String, Json)],
         returns: &Json,
     ) -> Result<(Verdict, String, Outcome), Fault> {
-        let Submission { limits, policy, .. } = &case.submission;
+        let Submission {
+            limits,
+            policy,
+            runtime,
+            ..
+        } = &case.submission;
+        let harness = runtime.manifest.harness.as_ref();
+        let dialect = harness.ok_or_else(|| Fault::Host("a language without harness".into()))?;
         let mut attempt = 0;
         let (answer, outcome) = loop {
             attempt += 1;
@@ -273,7 +283,7 @@ impl Engine {
                 .plan(Role::Candidate, *limits, policy, &[])
                 .map_err(|e| Fault::Host(e.to_string()))?;
             plan.channel = Some(theirs);
-            let asking = ask(ours, function, args, kwargs);
+            let asking = ask(ours, dialect.dialect, function, args, kwargs);
             match hear_out(asking, self.executor.run(plan)).await {
                 (answer, Ok(outcome)) => break (answer, outcome),
                 (_, Err(fault)) if fault.retryable() && attempt < 3 => {}

@@ -22,6 +22,7 @@ pub mod plain;
 pub mod reward;
 pub mod rows;
 mod script;
+mod shared;
 pub mod trials;
 pub mod validator;
 pub mod verdict;

@@ -16,7 +16,7 @@ mod number;
 
 pub use compare::{Mismatch, equals_json};
 pub use decode::BadData;
-pub use encode::{to_python_tagged, value_to_python_tagged};
+pub use encode::{to_javascript_tagged, to_python_tagged, value_to_python_tagged};
 pub use json::{Json, JsonError};
 pub use number::Int;
 

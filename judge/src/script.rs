@@ -6,12 +6,16 @@ use assize_runtimes::{Built, Program, Role, Runnable};
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::case::Submission;
+use crate::case::{Integrity, Place, Submission, Subtest};
 use crate::engine::{limit_verdict, not_accepted, raised};
+use crate::shared;
+use crate::trials::Tried;
 use crate::verdict::Verdict;
 
 /// Most bytes of a tester's report.
-const REPORT_BYTES: u64 = 64 << 10;
+pub(crate) const REPORT_BYTES: u64 = 1 << 20;
+/// Most tests of a suite that are told apart.
+const MAX_SUBTESTS: usize = 1000;
 /// Times a pair is started before a lost cell becomes a fault.
 const ATTEMPTS: u32 = 3;
 
@@ -24,82 +28,107 @@ struct Report {
     line: Option<u64>,
     calls: u64,
     given: u64,
+    #[serde(default)]
+    tests: Vec<Reported>,
 }
 
-/// Runs a script against a candidate.
-pub(crate) async fn run(
-    executor: &Executor,
-    submission: &Submission,
-    candidate: &Runnable,
-    script: &str,
-    names: Option<&[String]>,
-) -> Result<(Verdict, String, Outcome), Fault> {
-    let tester = tester(executor, submission, script).await?;
-    let config = json!({ "names": names }).to_string();
-    let mut attempt = 1;
-    loop {
-        let (ours, theirs) = pair(submission)?;
-        let mut a = plan(candidate, Role::Candidate, submission.limits, submission)?;
-        let mut b = plan(
-            &tester,
-            Role::Tester(&config),
-            tester_limits(submission),
-            submission,
-        )?;
-        a.channel = Some(ours);
-        b.channel = Some(theirs);
-        b.report_bytes = REPORT_BYTES;
-        // Hash order of the test side is not the candidate's to foresee.
-        b.env.retain(|(k, _)| k != "PYTHONHASHSEED");
-        match executor.run_pair(a, b).await {
-            (Ok(candidate), Ok(tester)) => {
-                let (verdict, detail) = conclude(&candidate, &tester);
-                return Ok((verdict, detail, candidate));
-            }
-            (Err(fault), _) | (_, Err(fault)) if fault.retryable() && attempt < ATTEMPTS => {
-                tracing::warn!(%fault, attempt, "a pair lost a cell, trying again");
-                attempt += 1;
-            }
-            (Err(fault), _) | (_, Err(fault)) => return Err(fault),
+/// One test of a suite, as the tester saw it.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Reported {
+    pub(crate) name: String,
+    pub(crate) status: String,
+    #[serde(default)]
+    pub(crate) message: String,
+}
+
+/// A script, a candidate, and what it takes to bring them together.
+pub(crate) struct Trial<'a> {
+    pub(crate) executor: &'a Executor,
+    pub(crate) submission: &'a Submission,
+    pub(crate) candidate: &'a Runnable,
+    pub(crate) script: &'a str,
+    pub(crate) names: Option<&'a [String]>,
+}
+
+impl Trial<'_> {
+    /// Runs the script where it may and can run.
+    pub(crate) async fn run(&self, place: Place) -> Result<Tried, Fault> {
+        let beside = self.submission.runtime.has_shared_mode();
+        match place {
+            Place::Beside if beside => shared::run(self).await,
+            Place::Beside | Place::Apart => Ok(self.apart().await?.0),
+            Place::Auto => match self.apart().await? {
+                // Said of the script alone, whatever the candidate does.
+                (_, true) if beside => shared::run(self).await,
+                (tried, _) => Ok(tried),
+            },
         }
     }
-}
 
-/// The script as a program of the same runtime.
-async fn tester(
-    executor: &Executor,
-    submission: &Submission,
-    script: &str,
-) -> Result<Runnable, Fault> {
-    let path = "assize_test.py".to_owned();
-    let data = script.as_bytes().to_vec();
-    let file = FileSource {
-        path: path.clone(),
-        data,
-        executable: false,
-    };
-    let program = Program {
-        files: vec![file],
-        entry: path,
-    };
-    match program
-        .build(executor, &submission.runtime, &submission.policy)
-        .await?
-    {
-        Built::Ready { runnable, .. } => Ok(runnable),
-        Built::Refused(_) => Err(Fault::Host("a test script does not compile".into())),
+    /// Runs the script against the candidate in another cell; whether the
+    /// script turned out to need live objects.
+    async fn apart(&self) -> Result<(Tried, bool), Fault> {
+        let submission = self.submission;
+        let tester = self.tester().await?;
+        let stem = submission.program.entry.rsplit_once('.');
+        let modules = [stem.map_or("main", |s| s.0), "solution", "candidate"];
+        let config = json!({ "names": self.names, "modules": modules }).to_string();
+        let mut attempt = 1;
+        loop {
+            let (ours, theirs) = pair(submission)?;
+            let limits = submission.limits;
+            let mut a = self.plan(self.candidate, Role::Candidate, limits)?;
+            let mut b = self.plan(&tester, Role::Tester(&config), tester_limits(submission))?;
+            a.channel = Some(ours);
+            b.channel = Some(theirs);
+            b.report_bytes = REPORT_BYTES;
+            // Hash order of the test side is not the candidate's to foresee.
+            b.env.retain(|(k, _)| k != "PYTHONHASHSEED");
+            match self.executor.run_pair(a, b).await {
+                (Ok(candidate), Ok(tester)) => return Ok(conclude(candidate, &tester)),
+                (Err(fault), _) | (_, Err(fault)) if fault.retryable() && attempt < ATTEMPTS => {
+                    tracing::warn!(%fault, attempt, "a pair lost a cell, trying again");
+                    attempt += 1;
+                }
+                (Err(fault), _) | (_, Err(fault)) => return Err(fault),
+            }
+        }
     }
-}
 
-fn plan(
-    runnable: &Runnable,
-    role: Role<'_>,
-    limits: Limits,
-    submission: &Submission,
-) -> Result<Plan, Fault> {
-    runnable
-        .plan(role, limits, &submission.policy, &[])
-        .map_err(|e| Fault::Host(e.to_string()))
+    /// The script as a program of the same runtime.
+    async fn tester(&self) -> Result<Runnable, Fault> {
+        let Self { submission, .. } = self;
+        let extension = submission.runtime.manifest.extensions.first();
+        let path = format!("assize_test.{}", extension.map_or("txt", |e| e));
+        let file = FileSource {
+            path: path.clone(),
+            data: self.script.as_bytes().to_vec(),
+            executable: false,
+        };
+        let program = Program {
+            files: vec![file],
+            entry: path,
+        };
+        match program
+            .build(self.executor, &submission.runtime, &submission.policy)
+            .await?
+        {
+            Built::Ready { runnable, .. } => Ok(runnable),
+            Built::Refused(_) => Err(Fault::Host("a test script does not compile".into())),
+        }
+    }
+
+    /// A plan under the submission's policy.
+    pub(crate) fn plan(
+        &self,
+        runnable: &Runnable,
+        role: Role<'_>,
+        limits: Limits,
+    ) -> Result<Plan, Fault> {
+        runnable
+            .plan(role, limits, &self.submission.policy, &[])
+            .map_err(|e| Fault::Host(e.to_string()))
+    }
 }
 
 /// The test side waits for the candidate and compares what may be large, so
@@ -121,18 +150,55 @@ pub(crate) fn pair(submission: &Submission) -> Result<(Channel, Channel), Fault>
     Channel::pair(submission.runtime.backend).map_err(|e| Fault::Host(e.to_string()))
 }
 
-/// What both sides' outcomes mean together. The candidate's limits come
-/// first: a test that fails because the candidate was ended is not a wrong
-/// answer, and one that passes in a cell that broke its limits did not pass.
-fn conclude(candidate: &Outcome, tester: &Outcome) -> (Verdict, String) {
+/// What both sides' outcomes mean together, and whether the script needs live
+/// objects.
+fn conclude(candidate: Outcome, tester: &Outcome) -> (Tried, bool) {
+    let report = serde_json::from_slice::<Report>(&tester.report.data).ok();
+    let subtests = report
+        .as_ref()
+        .map_or_else(Vec::new, |r| subtests(&r.tests));
+    let live = report.as_ref().is_some_and(|r| r.outcome == "unsupported");
+    let (verdict, detail) = verdict(&candidate, tester, report);
+    let tried = Tried {
+        verdict,
+        detail,
+        score: None,
+        integrity: Integrity::Isolated,
+        subtests,
+        outcome: Some(candidate),
+    };
+    (tried, live)
+}
+
+/// Statuses by name, bounded and harmless to show: messages hold what the
+/// candidate chose.
+pub(crate) fn subtests(reported: &[Reported]) -> Vec<Subtest> {
+    let clip = |s: &str, n: usize| s.chars().take(n).flat_map(char::escape_debug).collect();
+    let one = |t: &Reported| Subtest {
+        name: clip(&t.name, 200),
+        verdict: match t.status.as_str() {
+            "passed" => Verdict::Accepted,
+            "failed" => Verdict::WrongAnswer,
+            _ => Verdict::RunTimeError,
+        },
+        detail: clip(&t.message, 300),
+    };
+    let ran = reported.iter().filter(|t| t.status != "skipped");
+    ran.take(MAX_SUBTESTS).map(one).collect()
+}
+
+/// The candidate's limits come first: a test that fails because the candidate
+/// was ended is not a wrong answer, and one that passes in a cell that broke
+/// its limits did not pass.
+fn verdict(candidate: &Outcome, tester: &Outcome, report: Option<Report>) -> (Verdict, String) {
     if let Some(verdict) = limit_verdict(&candidate.end) {
         return (verdict, not_accepted(candidate));
     }
-    let report: Report = match serde_json::from_slice(&tester.report.data) {
-        Ok(report) => report,
+    let report = match report {
+        Some(report) => report,
         // The candidate can hand over results so large that the test side
         // chokes on them: that is its doing and must not look like ours.
-        Err(_) => {
+        None => {
             return match &tester.end {
                 End::Limit(Limit::Cpu | Limit::Wall) => {
                     let why = "the tests ran out of time on the candidate's results";
@@ -161,6 +227,7 @@ fn conclude(candidate: &Outcome, tester: &Outcome) -> (Verdict, String) {
         ),
         "passed" => (Verdict::Accepted, String::new()),
         "assertion" | "raised" | "bad_data" => (Verdict::WrongAnswer, what),
+        "candidate_raised" if !report.tests.is_empty() => (Verdict::WrongAnswer, what),
         "candidate_raised" | "load" => (raised(candidate), what),
         "missing" => (
             Verdict::RunTimeError,

@@ -5,7 +5,7 @@ use assize_executor::{End, Fault, Outcome};
 use assize_policies::Limits;
 use assize_runtimes::{Built, CompileReport, Program, Role, Runnable};
 
-use crate::case::{Case, Comparison, Gold, Run, Submission, Test, TestResult};
+use crate::case::{Case, Comparison, Gold, Integrity, Run, Submission, Subtest, Test, TestResult};
 use crate::engine::{Engine, input, limit_verdict, not_accepted};
 use crate::rows::{self, Row, RowOrder};
 use crate::validator::{Decision, Interaction, Material, Ready, Validator, clip, interact};
@@ -48,6 +48,8 @@ pub(crate) struct Tried {
     pub(crate) verdict: Verdict,
     pub(crate) detail: String,
     pub(crate) score: Option<f64>,
+    pub(crate) integrity: Integrity,
+    pub(crate) subtests: Vec<Subtest>,
     pub(crate) outcome: Option<Outcome>,
 }
 
@@ -60,6 +62,8 @@ impl From<(Verdict, String, Outcome)> for Tried {
             verdict,
             detail,
             score: None,
+            integrity: Integrity::Isolated,
+            subtests: Vec::new(),
             outcome: Some(outcome),
         }
     }
@@ -148,10 +152,8 @@ impl Trials<'_> {
                 outcome,
             } = interact(executor, submission, &self.runnable, interactor, material).await?;
             return Ok(Tried {
-                verdict,
-                detail,
                 score,
-                outcome: Some(outcome),
+                ..Tried::from((verdict, detail, outcome))
             });
         }
         let outcome = self.run(stdin).await?;
@@ -161,10 +163,8 @@ impl Trials<'_> {
             (_, None) => (Verdict::RunTimeError, not_accepted(&outcome), None),
         };
         Ok(Tried {
-            verdict,
-            detail,
             score,
-            outcome: Some(outcome),
+            ..Tried::from((verdict, detail, outcome))
         })
     }
 
@@ -194,6 +194,8 @@ impl Trials<'_> {
             verdict,
             detail,
             score,
+            integrity: Integrity::Isolated,
+            subtests: Vec::new(),
             outcome: None,
         })
     }
@@ -335,6 +337,8 @@ pub(crate) fn untried(test: &Test, reason: String) -> TestResult {
         detail: reason,
         score: None,
         usage: assize_executor::Usage::default(),
+        integrity: Integrity::Isolated,
+        subtests: Vec::new(),
         outcome: None,
     }
 }

@@ -69,6 +69,8 @@ pub enum Role<'a> {
     Candidate,
     /// The trusted test side, with the harness's configuration.
     Tester(&'a str),
+    /// Both in one interpreter; the configuration comes as standard input.
+    Shared,
 }
 
 /// A program ready to run any number of times. Cheap to clone.
@@ -299,6 +301,7 @@ impl Runnable {
             Role::Program(args) => (&manifest.run.argv, args, ""),
             Role::Candidate => (&harness()?.candidate, &[], ""),
             Role::Tester(config) => (&harness()?.tester, &[], config),
+            Role::Shared => (&harness()?.shared, &[], ""),
         };
         let artefact = manifest
             .compile

@@ -20,9 +20,20 @@ pub use registry::{BackendChoice, Registry, Runtime, SelectError, Selected};
 #[must_use]
 pub fn guest_files() -> Vec<(String, Vec<u8>)> {
     [
+        (
+            "candidate.js",
+            include_str!("../guest/javascript/candidate.js"),
+        ),
         ("candidate.py", include_str!("../guest/python/candidate.py")),
+        ("parade.py", include_str!("../guest/python/parade.py")),
+        ("plain.js", include_str!("../guest/javascript/plain.js")),
         ("plain.py", include_str!("../guest/python/plain.py")),
+        ("shared.py", include_str!("../guest/python/shared.py")),
+        ("sharing.py", include_str!("../guest/python/sharing.py")),
         ("sql.py", include_str!("../guest/sql/run.py")),
+        ("suites.py", include_str!("../guest/python/suites.py")),
+        ("suite.js", include_str!("../guest/javascript/suite.js")),
+        ("tester.js", include_str!("../guest/javascript/tester.js")),
         ("tester.py", include_str!("../guest/python/tester.py")),
     ]
     .map(|(name, text)| (name.to_owned(), text.as_bytes().to_vec()))

@@ -103,10 +103,26 @@ pub struct Run {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Harness {
+    /// How plain data is spelt for it.
+    pub dialect: Dialect,
     /// Loads the candidate's program and serves calls on its channel.
     pub candidate: Vec<String>,
     /// Runs a test script against a channel and reports.
     pub tester: Vec<String>,
+    /// Runs program and test script in one interpreter, for scripts that need
+    /// live objects; none where there is no such mode.
+    #[serde(default)]
+    pub shared: Vec<String>,
+}
+
+/// What a language's plain data is like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Dialect {
+    /// Ints of any size beside floats; calls may have keyword arguments.
+    Python,
+    /// Every number is a double, unless it is a bigint; no keyword arguments.
+    Javascript,
 }
 
 /// What a runtime needs on top of what its programs are granted, and how much

@@ -84,6 +84,14 @@ impl Runtime {
     pub fn has_harness(&self) -> bool {
         self.manifest.harness.is_some()
     }
+
+    /// Whether test scripts that need live objects can run in the program's
+    /// own interpreter.
+    #[must_use]
+    pub fn has_shared_mode(&self) -> bool {
+        let harness = self.manifest.harness.as_ref();
+        harness.is_some_and(|h| !h.shared.is_empty())
+    }
 }
 
 /// A runtime that was looked for and is not usable, with the reason.

@@ -21,7 +21,8 @@ struct Hack {
     language: String,
     task: String,
     mode: String,
-    code: String,
+    code: Option<String>,
+    files: Option<BTreeMap<String, String>>,
     acceptable_verdicts: Vec<String>,
     must_never: Vec<String>,
 }
@@ -82,6 +83,25 @@ fn base(hack: &Hack, task: &Value, backend: &str, tests: Vec<Value>) -> Value {
         "limits": {"cpu_ms": cpu_ms as u64, "wall_ms": 5000, "processes": 32},
         "stop_on_first_failure": true,
     });
+    // A repository is what the task has, with what the candidate put over it;
+    // the tests are the task's and never files of the candidate's.
+    if hack.mode == "repo" {
+        let texts =
+            |files: &Value| serde_json::from_value::<BTreeMap<String, String>>(files.clone());
+        let mut files = texts(&task["files"]).expect("files");
+        files.extend(hack.files.clone().expect("files"));
+        let files: BTreeMap<_, _> = files
+            .into_iter()
+            .map(|(path, text)| (path, json!({"text": text})))
+            .collect();
+        request["entry"] = json!(if hack.language == "python" {
+            "calc/ops.py"
+        } else {
+            "src/slug.js"
+        });
+        request["files"] = json!(files);
+        request.as_object_mut().expect("an object").remove("code");
+    }
     // Function tests compare values; only a tolerance changes how.
     if hack.mode == "stdio" || tolerance(task).is_some() {
         request["checker"] = checker;
@@ -115,9 +135,23 @@ fn script(task: &Value, function: &str) -> String {
     lines.join("\n")
 }
 
+/// The same for JavaScript.
+fn javascript(task: &Value, function: &str) -> String {
+    let mut lines = vec!["const assert = require('node:assert');".to_owned()];
+    for example in examples(task) {
+        let (args, expected) = (arguments(example), &example["expected"]);
+        lines.push(format!(
+            "assert.deepStrictEqual({function}(...{args}), {expected});"
+        ));
+    }
+    lines.join("\n")
+}
+
 fn trials(hack: &Hack, task: &Value) -> Vec<Trial> {
     let mut trials = Vec::new();
-    let everywhere = hack.language == "python" && !NATIVE_ONLY.contains(&hack.id.as_str());
+    let everywhere = hack.language == "python"
+        && hack.mode != "repo"
+        && !NATIVE_ONLY.contains(&hack.id.as_str());
     let backends: &[&str] = if everywhere {
         &["native", "wasi"]
     } else {
@@ -131,15 +165,68 @@ fn trials(hack: &Hack, task: &Value) -> Vec<Trial> {
             });
         };
         match (hack.mode.as_str(), hack.language.as_str()) {
+            ("repo", "python") => {
+                let test = task["files"]["tests/test_ops.py"].as_str().expect("tests");
+                let calls = task["hidden_calls"].as_array().expect("hidden calls");
+                let line = |call: &Value| match call[2].as_str() {
+                    Some(raised) => format!(
+                        "    with pytest.raises({}): {}(*{})",
+                        &raised[1..],
+                        call[0].as_str().expect("a name"),
+                        python(&call[1])
+                    ),
+                    None => format!(
+                        "    assert {}(*{}) == {}",
+                        call[0].as_str().expect("a name"),
+                        python(&call[1]),
+                        python(&call[2])
+                    ),
+                };
+                let body: Vec<String> = calls.iter().map(line).collect();
+                let hidden = format!(
+                    "import pytest\nfrom calc import add, div, mean\ndef test_hidden():\n{}\n",
+                    body.join("\n")
+                );
+                add(
+                    "repository",
+                    [test, hidden.as_str()]
+                        .map(|s| json!({"script": s, "integrity": "shared"}))
+                        .to_vec(),
+                );
+            }
+            ("repo", "javascript") => {
+                let test = task["files"]["test/slug.test.js"].as_str().expect("tests");
+                let calls = task["hidden_calls"].as_array().expect("hidden calls");
+                let call =
+                    |c: &Value| json!({"call": {"function": "", "args": c[1]}, "returns": c[2]});
+                let mut tests: Vec<Value> = calls.iter().map(call).collect();
+                tests.insert(0, json!({"script": test}));
+                add("repository", tests);
+            }
             ("stdio", language) if STDIO.contains(&language) => {
                 let test = |e: &Value| json!({"stdin": e["stdin"], "stdout": e["expected"]});
                 add("program", examples(task).map(test).collect());
+            }
+            ("function", "javascript") => {
+                let function = task["entry"].as_str().expect("an entry");
+                let call = |e: &Value| json!({"call": {"function": function, "args": arguments(e)}, "returns": e["expected"]});
+                add("call", examples(task).map(call).collect());
+                add(
+                    "script",
+                    vec![json!({"script": javascript(task, function)})],
+                );
             }
             ("function", "python") => {
                 let function = task["entry"].as_str().expect("an entry");
                 let call = |e: &Value| json!({"call": {"function": function, "args": arguments(e)}, "returns": e["expected"]});
                 add("call", examples(task).map(call).collect());
                 add("script", vec![json!({"script": script(task, function)})]);
+                if *backend == "native" {
+                    add(
+                        "shared",
+                        vec![json!({"script": script(task, function), "integrity": "shared"})],
+                    );
+                }
             }
             _ => {}
         }

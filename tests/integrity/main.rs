@@ -9,6 +9,8 @@ mod channel;
 mod forgers;
 mod hacks;
 mod humaneval;
+mod javascript;
+mod shared;
 
 use std::sync::{Arc, OnceLock};
 

@@ -148,13 +148,14 @@ pub(crate) fn judgement_for(
         let message = format!("{} tests, at most {MAX_TESTS}", request.tests.len());
         return Err(refuse("too_many_tests", "tests", message));
     }
-    match request.require_integrity.as_deref() {
-        None | Some("isolated" | "shared") => {}
+    let apart = match request.require_integrity.as_deref() {
+        None | Some("shared") => false,
+        Some("isolated") => true,
         Some(_) => {
             let message = "must be \"isolated\" or \"shared\"";
             return Err(refuse("invalid_field", "require_integrity", message));
         }
-    }
+    };
     let author = Author {
         engine,
         rights,
@@ -181,7 +182,7 @@ pub(crate) fn judgement_for(
     let mut ids = BTreeSet::new();
     let mut tests = Vec::with_capacity(request.tests.len());
     for (index, spec) in request.tests.iter().enumerate() {
-        let test = test(index, spec, &submission.runtime, decider)?;
+        let test = test(index, spec, &submission.runtime, apart, decider)?;
         if !ids.insert(test.id.clone()) {
             let field = format!("tests[{index}].id");
             return Err(refuse(

@@ -1,11 +1,28 @@
 //! The tests of a judgement.
 
-use assize_judge::case::{Gold, Test, TestKind, json};
+use assize_judge::case::{Gold, Place, Test, TestKind, json};
 use assize_judge::rows::{Cell, Row};
 use assize_runtimes::Runtime;
+use assize_runtimes::manifest::{Dialect, Harness};
 
 use super::{Refusal, refuse};
 use crate::types::TestSpec;
+
+/// Where a script may run; `apart` when the case asks for nothing less.
+fn place(asked: Option<&str>, apart: bool, runtime: &Runtime) -> Result<Place, String> {
+    match asked {
+        None if apart => Ok(Place::Apart),
+        None => Ok(Place::Auto),
+        Some("isolated") => Ok(Place::Apart),
+        Some("shared") if apart => Err("require_integrity asks for isolated".into()),
+        Some("shared") if !runtime.has_shared_mode() => Err(format!(
+            "{} on this backend has no shared mode",
+            runtime.manifest.language
+        )),
+        Some("shared") => Ok(Place::Beside),
+        Some(_) => Err("must be \"isolated\" or \"shared\"".into()),
+    }
+}
 
 /// Who decides on the tests of a case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,10 +37,12 @@ pub(super) enum Decider {
     Rows,
 }
 
+/// Checks one test; `apart` when test scripts must run in a cell of their own.
 pub(super) fn test(
     index: usize,
     spec: &TestSpec,
     runtime: &Runtime,
+    apart: bool,
     decider: Decider,
 ) -> Result<Test, Refusal> {
     let at = |name: &str| format!("tests[{index}].{name}");
@@ -75,6 +94,9 @@ pub(super) fn test(
     if spec.names.is_some() && spec.script.is_none() {
         return Err(bad("names", "only script tests name what they use"));
     }
+    if spec.integrity.is_some() && spec.script.is_none() {
+        return Err(bad("integrity", "only script tests have a choice"));
+    }
     if (spec.call.is_some() || spec.script.is_some()) && !runtime.has_harness() {
         let field = if spec.call.is_some() {
             "call"
@@ -99,6 +121,8 @@ pub(super) fn test(
         TestKind::Script {
             script: script.clone(),
             names: spec.names.clone(),
+            place: place(spec.integrity.as_deref(), apart, runtime)
+                .map_err(|m| bad("integrity", &m))?,
         }
     } else if let Some(call) = &spec.call {
         let returns = spec
@@ -108,6 +132,11 @@ pub(super) fn test(
         let mut args = Vec::with_capacity(call.args.len());
         for (n, raw) in call.args.iter().enumerate() {
             args.push(json(raw).map_err(|e| bad(&format!("call.args[{n}]"), &e))?);
+        }
+        let keywords = |h: &Harness| h.dialect == Dialect::Python;
+        if !call.kwargs.is_empty() && !runtime.manifest.harness.as_ref().is_some_and(keywords) {
+            let message = "this language has no keyword arguments";
+            return Err(bad("call.kwargs", message));
         }
         let mut kwargs = Vec::with_capacity(call.kwargs.len());
         for (name, raw) in &call.kwargs {

@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use assize_executor::{Backend, CollectError, End, Limit, Outcome, Stream, Usage};
-use assize_judge::case::{Judgement, RunResult, TestResult, millis};
+use assize_judge::case::{Judgement, RunResult, Subtest, TestResult, millis};
 use assize_runtimes::{CompileReport, Runtime};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::types::{
-    CompileBody, FileBody, JudgementBody, RunBody, RunStatus, RuntimeBody, StreamBody, TestBody,
-    UsageBody, ViolationBody,
+    CompileBody, FileBody, JudgementBody, RunBody, RunStatus, RuntimeBody, StreamBody, SubtestBody,
+    TestBody, UsageBody, ViolationBody,
 };
 
 /// Most bytes of a test's streams that a judgement carries.
@@ -132,8 +132,18 @@ fn test(result: &TestResult) -> TestBody {
         detail: result.detail.clone(),
         score: result.score,
         usage: usage(&result.usage),
+        integrity: result.integrity,
+        subtests: result.subtests.iter().map(subtest).collect(),
         stdout: excerpt(|o| &o.stdout),
         stderr: excerpt(|o| &o.stderr),
+    }
+}
+
+fn subtest(subtest: &Subtest) -> SubtestBody {
+    SubtestBody {
+        name: subtest.name.clone(),
+        verdict: subtest.verdict.name(),
+        detail: subtest.detail.clone(),
     }
 }
 

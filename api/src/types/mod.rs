@@ -9,5 +9,5 @@ pub use request::{
 };
 pub use response::{
     Answer, CompileBody, ErrorBody, ErrorDetail, FileBody, JudgementBody, RunBody, RunStatus,
-    RuntimeBody, StreamBody, TestBody, UsageBody, ViolationBody,
+    RuntimeBody, StreamBody, SubtestBody, TestBody, UsageBody, ViolationBody,
 };

@@ -161,6 +161,10 @@ pub struct TestSpec {
     /// Names the script takes from the candidate; found out when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub names: Option<Vec<String>>,
+    /// Where the script runs: `isolated` from the candidate, `shared` with it,
+    /// or (when absent) shared only if the script needs live objects.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub integrity: Option<String>,
 }
 
 /// A database that is made for one query.

@@ -198,12 +198,30 @@ pub struct TestBody {
     pub score: Option<f64>,
     /// What the run used.
     pub usage: UsageBody,
+    /// How far the test was from the candidate.
+    #[schema(value_type = String)]
+    pub integrity: assize_judge::case::Integrity,
+    /// Of a test script that is a suite (unittest, pytest, `describe`): its
+    /// tests by name.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub subtests: Vec<SubtestBody>,
     /// Standard output of the candidate.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stdout: Option<StreamBody>,
     /// Standard error of the candidate.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stderr: Option<StreamBody>,
+}
+
+/// One test function of a test script.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct SubtestBody {
+    /// Its name.
+    pub name: String,
+    /// Its verdict.
+    pub verdict: &'static str,
+    /// Why, in one line; empty when it passed.
+    pub detail: String,
 }
 
 /// One answer of a batch.

@@ -86,7 +86,8 @@ fn compare<'a>(
         (Json::Int(want), PlainValue::Float(got)) => Int::from_f64(*got).as_ref() == Some(want),
         (Json::Float(want), PlainValue::Float(got)) => want == got || near(tolerance, *want, *got),
         (Json::Float(want), PlainValue::Int(got)) => {
-            Int::from_f64(*want).as_ref() == Some(got) || near(tolerance, *want, approximate(got))
+            Int::from_f64(*want).as_ref() == Some(got)
+                || near(tolerance, *want, got.nearest_double())
         }
         (Json::Str(want), PlainValue::Str(got)) => want == got,
         (
@@ -127,20 +128,6 @@ fn compare<'a>(
 
 fn near(tolerance: Option<Tolerance>, want: f64, got: f64) -> bool {
     tolerance.is_some_and(|tolerance| tolerance.accepts(want, got))
-}
-
-/// The nearest double, for comparisons that tolerate more than the rounding.
-fn approximate(int: &Int) -> f64 {
-    match int {
-        Int::Small(n) => *n as f64,
-        Int::Big { negative, hex } => {
-            let head = &hex[..hex.len().min(15)];
-            let head = u64::from_str_radix(head, 16).map_or(f64::INFINITY, |n| n as f64);
-            let rest = i32::try_from(4 * (hex.len() - hex.len().min(15))).unwrap_or(i32::MAX);
-            let size = head * 2f64.powi(rest);
-            if *negative { -size } else { size }
-        }
-    }
 }
 
 fn lengths(want: usize, got: usize) -> Sides {

@@ -154,6 +154,11 @@ impl<'de> Visitor<'de> for Node<'_> {
                 let (type_name, repr): (String, String) = map.next_value()?;
                 PlainValue::Opaque { type_name, repr }
             }
+            // What only JavaScript has: nothing in JSON equals it.
+            "u" => foreign(&mut map, "undefined")?,
+            "M" => foreign(&mut map, "Map")?,
+            "D" => foreign(&mut map, "Date")?,
+            "x" => foreign(&mut map, "RegExp")?,
             _ => return Err(A::Error::custom("unknown tag")),
         };
         match map.next_key::<serde::de::IgnoredAny>()? {
@@ -161,6 +166,14 @@ impl<'de> Visitor<'de> for Node<'_> {
             Some(_) => Err(A::Error::custom("a second tag")),
         }
     }
+}
+
+fn foreign<'de, A: MapAccess<'de>>(map: &mut A, type_name: &str) -> Result<PlainValue, A::Error> {
+    map.next_value::<serde::de::IgnoredAny>()?;
+    Ok(PlainValue::Opaque {
+        type_name: type_name.to_owned(),
+        repr: String::new(),
+    })
 }
 
 fn int<E: Error>(text: String) -> Result<Int, E> {

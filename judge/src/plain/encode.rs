@@ -26,6 +26,24 @@ pub fn to_python_tagged(json: &Json) -> Value {
     }
 }
 
+/// The same for a language whose numbers are doubles: an integer beyond 2**53
+/// is a double where one holds it exactly, else a bigint.
+#[must_use]
+pub fn to_javascript_tagged(json: &Json) -> Value {
+    match json {
+        Json::Int(n) => match n.exact_double() {
+            Some(double) => to_python_tagged(&Json::Float(double)),
+            None => to_python_tagged(json),
+        },
+        Json::Array(items) => items.iter().map(to_javascript_tagged).collect(),
+        Json::Object(pairs) => {
+            let pair = |(k, v): &(String, Json)| json!([k, to_javascript_tagged(v)]);
+            json!({ "d": pairs.iter().map(pair).collect::<Value>() })
+        }
+        Json::Null | Json::Bool(_) | Json::Float(_) | Json::Str(_) => to_python_tagged(json),
+    }
+}
+
 /// As [`to_python_tagged`], from what `serde_json` already holds: integers
 /// beyond 64 bits have become floats by then.
 #[must_use]

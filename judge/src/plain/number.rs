@@ -31,6 +31,29 @@ impl Int {
         (!digits.is_empty() && digits.bytes().all(sound)).then(|| Self::normal(negative, digits))
     }
 
+    /// The nearest double or one beside it, for comparisons that tolerate more
+    /// than the rounding.
+    #[must_use]
+    pub fn nearest_double(&self) -> f64 {
+        match self {
+            Self::Small(n) => *n as f64,
+            Self::Big { negative, hex } => {
+                let head = &hex[..hex.len().min(15)];
+                let head = u64::from_str_radix(head, 16).map_or(f64::INFINITY, |n| n as f64);
+                let rest = i32::try_from(4 * (hex.len() - hex.len().min(15))).unwrap_or(i32::MAX);
+                let size = head * 2f64.powi(rest);
+                if *negative { -size } else { size }
+            }
+        }
+    }
+
+    /// The double of exactly this value, if it is one.
+    #[must_use]
+    pub fn exact_double(&self) -> Option<f64> {
+        let near = self.nearest_double();
+        (near.is_finite() && Self::from_f64(near).as_ref() == Some(self)).then_some(near)
+    }
+
     /// From `-?[0-9]+`, of at most 100,000 digits.
     #[must_use]
     pub fn from_decimal(text: &str) -> Option<Self> {

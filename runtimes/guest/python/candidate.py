@@ -8,12 +8,13 @@ candidate that patches this file's functions can only lie about its own.
 
     <- {"ready": true}  |  {"load": exception}
     -> {"call": {"id", "name", "args": [..], "kwargs": [[k, v], ..]}}
-    <- {"id", "value", "same"?: key, "args"?: [[key, value], ..]}
+    <- {"id", "value", "same"?: key, "args"?: [[key, value], ..], "out"?: text}
      | {"id", "raised": exception} | {"id", "missing": true}
      | {"id", "not_plain": reason}
     -> {"get": {"id", "name"}}
     <- {"id", "value"} | {"id", "callable": true} | {"id", "missing": true}
 
+`out` is what the call printed, its first 64 KiB: a script may listen to it.
 A `key` is a position or a keyword: `args` carries those arguments that the
 call changed in place, `same` says which argument the result *is*.
 `SystemExit` and `KeyboardInterrupt` are not caught: a program that exits has
@@ -111,6 +112,30 @@ def _find(module, name):
     return getattr(found(), method)
 
 
+MAX_PRINTED = 1 << 16
+
+
+class Printed:
+    """Standard output during a call: written on, and its beginning kept."""
+
+    def __init__(self, stream):
+        self.stream, self.parts, self.room = stream, [], MAX_PRINTED
+
+    def write(self, text):
+        count = self.stream.write(text)
+        if self.room > 0:
+            self.parts.append(text[: self.room])
+            self.room -= len(text)
+        return count
+
+    def writelines(self, lines):
+        for line in lines:
+            self.write(line)
+
+    def __getattr__(self, name):
+        return getattr(self.stream, name)
+
+
 _MUTABLE = (list, dict, set, bytearray)
 
 
@@ -143,6 +168,8 @@ def call(module, request, path):
     except BaseException as error:  # a constructor of its own
         return {"raised": describe(error, path)}
     reply = {}
+    printed = Printed(sys.stdout)
+    sys.stdout = printed
     try:
         result = function(*args, **kwargs)
         if type(result).__name__ == "coroutine":
@@ -161,6 +188,11 @@ def call(module, request, path):
         return {"not_plain": str(reason)}
     except BaseException as error:
         reply = {"raised": describe(error, path)}
+    finally:
+        if sys.stdout is printed:
+            sys.stdout = printed.stream
+    if printed.parts:
+        reply["out"] = plain.clip("".join(printed.parts), MAX_PRINTED)
     try:
         changed = _changed(given, live)
     except plain.NotPlain as reason:

@@ -1,6 +1,10 @@
 """Runs a trusted test script against a candidate in another process.
 
-    tester.py SCRIPT CONFIG       (CONFIG: {"names": [..] | null})
+    tester.py SCRIPT CONFIG       (CONFIG: {"names": [..] | null, "modules": [..]})
+
+`modules` are the names under which the script may import the candidate. What
+the script only defines (unittest classes, pytest files, `test_*` functions) is
+run by suites.py, and reported with a status per test.
 
 The script sees ordinary functions; each call travels to the candidate as
 plain data and its result comes back rebuilt from genuine built-ins, so
@@ -21,6 +25,7 @@ One report leaves, as JSON on descriptor 4 (or `_assize.report`):
     line      in the script, or null
     calls     how many calls were made
     opaque    how many values arrived that were live objects over there
+    tests     of a suite: [{name, status, message}]
 
 `broken` is the author's fault: the script failed before the candidate had any
 say. `unsupported` is the script's nature: it passes live objects of its own.
@@ -38,19 +43,18 @@ MAX_MESSAGE = 2000
 MAX_SWALLOWED = 1000
 
 
-def _plain():
-    """The sibling module, under a name that no script can shadow."""
-    module = sys.modules.get("_assize_plain")
+def _sibling(name):
+    """A module beside this one, under a name that no script can shadow."""
+    module = sys.modules.get("_assize_" + name)
     if module is None:
         sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-        import plain as module
-
-        del sys.path[0], sys.modules["plain"]
-        sys.modules["_assize_plain"] = module
+        module = __import__(name)
+        del sys.path[0], sys.modules[name]
+        sys.modules["_assize_" + name] = module
     return module
 
 
-plain = _plain()
+plain = _sibling("plain")
 
 
 class Stop(BaseException):
@@ -97,6 +101,10 @@ class Trial:
         self.sent = 0
         self.swallowed = 0
         self.on_endless = None
+        self.stdout = None  # what scripts print to, unless they redirect it
+        self.results = []
+        self.first = None  # the first test of a suite that did not pass: its error
+        self.ended = False  # by unittest.main()
 
     def stop(self, outcome, message, error, type_name=None):
         if self.fact is None:
@@ -193,6 +201,10 @@ class Trial:
         if len(answer) == 1 and type(answer.get("not_plain")) is str:
             self.not_plain(answer["not_plain"])
         live = {**dict(enumerate(args)), **kwargs}
+        printed = answer.pop("out", None)
+        if type(printed) is str and sys.stdout is not self.stdout:
+            # The script listens to what is printed: here, to what was printed there.
+            sys.stdout.write(printed)
         try:
             self.apply(live, answer.pop("args", []))
             raised = answer.pop("raised", None)
@@ -347,6 +359,37 @@ def infer_names(source, path):
     return sorted(n for n in read - bound if not hasattr(builtins, n) and not n.startswith("__"))
 
 
+class Importer:
+    """Finds the candidate where the script imports it by a name."""
+
+    def __init__(self, trial, names):
+        self.trial, self.names = trial, frozenset(names)
+
+    def find_spec(self, name, path=None, target=None):
+        if name not in self.names:
+            return None
+        from importlib.machinery import ModuleSpec
+
+        return ModuleSpec(name, self)
+
+    def create_module(self, spec):
+        return None
+
+    def exec_module(self, module):
+        trial = self.trial
+
+        def attribute(name):
+            if name == "__all__":
+                trial.stop("unsupported", "import * of the candidate", Unsupported)
+            if name.startswith("__"):
+                raise AttributeError(name)
+            value = trial.name(name)
+            setattr(module, name, value)
+            return value
+
+        module.__getattr__ = attribute
+
+
 def install(trial, names, scope):
     """Binds every name; `Class.method` becomes a class of static proxies."""
     for name in names:
@@ -406,6 +449,7 @@ def judge(trial, error, path):
     report["message"] = plain.clip(report["message"], MAX_MESSAGE)
     report["calls"], report["opaque"] = trial.calls, trial.opaque
     report["given"] = trial.given
+    report["tests"] = trial.results
     return report
 
 
@@ -446,7 +490,34 @@ def send_report(report):
         _assize.report(data)
 
 
-def run(trial, path, names):
+MAX_TESTS = 1000
+
+
+def run_suite(trial, module):
+    """Runs what the script only defined; returns the first failure, or None.
+
+    A script that has already asked the candidate something was no suite.
+    """
+    if trial.calls and not trial.ended:
+        return None
+    suites = _sibling("suites")
+
+    def record(name, status, error):
+        message = "" if error is None else f"{type(error).__name__}: {_text(error)}"
+        if len(trial.results) < MAX_TESTS:
+            result = {"name": plain.clip(name, 200), "status": status, "message": plain.clip(message, 300)}
+            trial.results.append(result)
+        if status not in ("passed", "skipped") and trial.first is None:
+            trial.first = error if error is not None else AssertionError(name)
+
+    try:
+        suites.run(module, trial.source, record)
+    except BaseException as error:
+        return error
+    return trial.first
+
+
+def run(trial, path, names, modules):
     """Executes the script; returns what ended it, or None."""
     # A module of its own, so that unittest.main() finds the script's classes.
     module = type(sys)("__main__")
@@ -462,10 +533,14 @@ def run(trial, path, names):
         inferred = names is None
         if inferred:
             names = infer_names(trial.source, path)
+        sharing = _sibling("sharing").reason(trial.source, names, modules)
     except BaseException as error:
         return error
     try:
+        if sharing is not None:
+            trial.stop("unsupported", sharing, Unsupported)
         trial.wait_ready()
+        sys.meta_path.append(Importer(trial, modules))
         install(trial, names, module.__dict__)
         # Who found the names out by himself cannot know which are functions:
         # a candidate may have made one of a constant.
@@ -475,18 +550,25 @@ def run(trial, path, names):
         if trial.fact is None:
             trial.fact = ("bad_data", _text(error), type(error).__name__)
         return error
+    if "unittest" in trial.source:
+        import unittest
+
+        def main_program(*args, **kwargs):
+            trial.ended = True
+
+        unittest.main = main_program  # run below, with a status per test
     try:
         exec(code, module.__dict__)
     except BaseException as error:
         return error
-    return None
+    return run_suite(trial, module)
 
 
 def main():
     path = os.path.abspath(sys.argv[1])
-    names = json.loads(sys.argv[2])["names"]
+    config = json.loads(sys.argv[2])
     trial = Trial(plain.open_channel())
-    sys.stdout = Bounded(sys.stdout, 8192)
+    sys.stdout = trial.stdout = Bounded(sys.stdout, 8192)
 
     def end(error=None):
         try:
@@ -498,7 +580,7 @@ def main():
         os._exit(0)
 
     trial.on_endless = end
-    error = run(trial, path, names)
+    error = run(trial, path, config["names"], config.get("modules", ()))
     end(error)
 
 

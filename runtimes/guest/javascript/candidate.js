@@ -1,0 +1,167 @@
+'use strict';
+// Runs beside hostile code: loads the candidate's program and serves calls.
+// The protocol is that of runtimes/guest/python/candidate.py; everything said
+// here is an allegation by a process that the candidate owns.
+//
+//     candidate.js ENTRY      (current directory: the program's files)
+//
+// A program is a CommonJS module or, when it says `import` or `export`, an ES
+// module. A name is what its top level binds, or what it exports; the empty
+// name is the module's export itself.
+
+const fs = require('node:fs');
+const path = require('node:path');
+const vm = require('node:vm');
+const { createRequire } = require('node:module');
+const { pathToFileURL } = require('node:url');
+const plain = require('./plain.js');
+
+const MAX_MESSAGE = 2000;
+const BUILT_IN = ['EvalError', 'RangeError', 'ReferenceError', 'SyntaxError', 'TypeError', 'URIError', 'AggregateError', 'Error'];
+
+/** What was thrown, as data: its name, its built-in ancestors, its text. */
+function describe(error, file) {
+  if (!(error instanceof Error)) {
+    const out = { type: 'thrown', mro: [], message: '', line: null };
+    try {
+      out.message = plain.clip(String(error), MAX_MESSAGE);
+      const value = plain.encode(error);
+      if (JSON.stringify(value).length < 4 * MAX_MESSAGE) out.value = value;
+    } catch {
+      out.message ||= '<no text>';
+    }
+    return out;
+  }
+  const out = { type: 'Error', mro: ['Error'], message: '<no message>', line: null };
+  try {
+    out.type = plain.clip(error.name || error.constructor.name, 100);
+    if (out.type === 'Error') out.type = plain.clip(error.constructor.name, 100);
+    out.message = plain.clip(error.message, MAX_MESSAGE);
+    out.mro = BUILT_IN.filter((name) => error instanceof globalThis[name]);
+    const found = new RegExp(`${file.replace(/[^\w]/g, '\\$&')}:(\\d+)`).exec(String(error.stack));
+    out.line = found ? Number(found[1]) : null;
+  } catch {
+    // A hostile error: what is known so far will do.
+  }
+  return out;
+}
+
+/** Executes the program; returns how to look up one of its names. */
+async function load(file) {
+  const source = fs.readFileSync(file, 'utf8');
+  if (file.endsWith('.mjs')) return look(await import(pathToFileURL(file)));
+  const module = { exports: {} };
+  // The evaluator at the end sees the top level's `const` and `let` too.
+  const wrapped = `(function (exports, require, module, __filename, __dirname) {${source}\n;return (name) => eval(name)\n})`;
+  let script;
+  try {
+    script = new vm.Script(wrapped, { filename: file });
+  } catch (error) {
+    if (!/^\s*(import|export)\b/m.test(source)) throw error;
+    const copy = path.join(path.dirname(file), `.assize-${path.basename(file)}.mjs`);
+    fs.writeFileSync(copy, source);
+    return look(await import(pathToFileURL(copy)));
+  }
+  const body = script.runInThisContext();
+  const local = body.call(module.exports, module.exports, createRequire(file), module, file, path.dirname(file));
+  return look(module.exports, local);
+}
+
+function look(exported, local) {
+  const bound = (owner) => {
+    if (!/^[\p{ID_Start}$_][\p{ID_Continue}$]*$/u.test(owner)) return undefined;
+    try {
+      const found = local?.(owner);
+      if (found !== undefined) return found;
+    } catch {
+      // Not bound at the top level, perhaps exported.
+    }
+    const from = exported?.[owner] ?? exported?.default?.[owner];
+    return from === undefined && exported?.default?.name === owner ? exported.default : from;
+  };
+  return (name) => {
+    if (name === '') return typeof exported === 'function' ? exported : exported?.default;
+    const [owner, method] = name.split('.');
+    const found = bound(owner);
+    if (method === undefined || typeof found !== 'function') return method === undefined ? found : undefined;
+    if (typeof found[method] === 'function') return found[method].bind(found);
+    // LeetCode's convention: a fresh instance for every call.
+    const instance = new found();
+    return typeof instance[method] === 'function' ? instance[method].bind(instance) : undefined;
+  };
+}
+
+function changed(given, live) {
+  const out = [];
+  given.forEach((before, key) => {
+    const value = live[key];
+    if (typeof value !== 'object' || value === null) return;
+    const after = plain.encode(value);
+    if (JSON.stringify(after) !== JSON.stringify(before)) out.push([key, after]);
+  });
+  return out;
+}
+
+async function call(find, request, file) {
+  const live = request.args.map((tree) => plain.decode(tree));
+  let reply = {};
+  try {
+    const target = find(request.name);
+    if (typeof target !== 'function') return { missing: true };
+    let result = target(...live);
+    if (typeof result?.then === 'function') {
+      reply.promise = true;
+      result = await result;
+    }
+    reply.value = plain.encode(result);
+    const same = typeof result === 'object' && result !== null ? live.indexOf(result) : -1;
+    if (same >= 0) reply.same = same;
+  } catch (error) {
+    if (error instanceof plain.NotPlain) return { not_plain: error.message };
+    reply = { ...(reply.promise && { promise: true }), raised: describe(error, file) };
+  }
+  try {
+    const after = changed(request.args, live);
+    if (after.length > 0) reply.args = after;
+  } catch (error) {
+    return { not_plain: `an argument after the call: ${plain.clip(error?.message, 200)}` };
+  }
+  return reply;
+}
+
+function get(find, request) {
+  try {
+    const value = find(request.name);
+    if (value === undefined) return { missing: true };
+    return typeof value === 'function' ? { callable: true } : { value: plain.encode(value) };
+  } catch (error) {
+    return error instanceof plain.NotPlain ? { not_plain: error.message } : { missing: true };
+  }
+}
+
+async function main() {
+  const channel = new plain.Channel();
+  const file = path.resolve(process.argv[2]);
+  process.argv = [process.argv[0], file];
+  let find;
+  try {
+    find = await load(file);
+  } catch (error) {
+    process.stderr.write(`${plain.clip(error?.stack ?? error, 4000)}\n`);
+    channel.send({ load: describe(error, file) });
+    process.exit(1);
+  }
+  channel.send({ ready: true });
+  for (let message = channel.receive(); message !== null; message = channel.receive()) {
+    const [[verb, request]] = Object.entries(message);
+    const answer = verb === 'call' ? await call(find, request, file) : get(find, request);
+    try {
+      channel.send({ id: request.id, ...answer });
+    } catch (error) {
+      channel.send({ id: request.id, not_plain: plain.clip(error?.message, 200) });
+    }
+  }
+  process.reallyExit(0); // neither timers nor `exit` handlers of the program
+}
+
+main();

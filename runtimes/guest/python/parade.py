@@ -1,0 +1,175 @@
+"""Comparisons of a test script with objects of the candidate's own classes.
+
+Only a class that the script speaks of by name is heard at all: where a test
+wants a plain value, a function that returns an object of its own making has not
+returned it. And of those that are heard:
+
+Beside the tests a candidate may return an object that calls itself equal to
+everything. Such a witness is shown a line-up: the value the test wants and
+decoys of the same kind, in random order. Only one that knows the wanted value
+by itself picks it and nothing else. Honest classes with an `__eq__` do; values
+of built-in types are compared by the interpreter, as ever.
+"""
+
+import builtins
+import random
+
+DECOYS = 9
+_WRAPPER = type(int.__eq__)
+_MRO = type.__dict__["__mro__"].__get__
+_DICT = type.__dict__["__dict__"].__get__
+_NAME = type.__dict__["__name__"].__get__
+
+
+def defines(x, method):
+    """Whether the class of `x` brings its own Python code for `method`. Read
+    past metaclasses, whose word is as good as the object's."""
+    found = lookup(type(x), method)
+    return found is not None and type(found) is not _WRAPPER
+
+
+def lookup(kind, method):
+    """What a class or its ancestors define under that name, or None."""
+    for ancestor in _MRO(kind):
+        found = _DICT(ancestor).get(method)
+        if found is not None:
+            return found
+    return None
+
+
+class Parade:
+    """The comparisons of one script."""
+
+    trusted = ()  # where the interpreter's own modules are
+
+    @staticmethod
+    def rewrite(tree):
+        return rewrite(tree)
+
+    def __init__(self, script):
+        import re
+
+        self.random = random.SystemRandom()
+        self.named = frozenset(re.findall(r"\b[A-Z][A-Za-z0-9]*\b", script)) - frozenset(dir(builtins))
+
+    def foreign(self, x):
+        return defines(x, "__eq__")
+
+    def decoys(self, want):
+        """Values that differ from `want`, most of them of its kind."""
+        n = self.random.randrange(1, 1 << 20)
+        kind = type(want)
+        if kind is bool or want is None:
+            like = [not want, n, str(n)]
+        elif isinstance(want, (int, float, complex)):
+            like = [want + n, want - n, want + 1, n * 3]
+        elif kind is str:
+            like = [want + chr(97 + n % 26), want[1:] or "x", str(n), want.swapcase() + "_"]
+        elif kind in (bytes, bytearray):
+            like = [want + b"x", want[1:] or b"x"]
+        elif kind in (list, tuple):
+            like = [want + kind([n]), kind([n]), want[1:] if want else kind([n, n])]
+        elif kind in (set, frozenset):
+            like = [want | {("decoy", n)}, kind([n])]
+        elif kind is dict:
+            like = [{**want, ("decoy", n): n}, {n: n}]
+        else:
+            like = [n, float(n), str(n)]
+        like = [d for d in like if not (type(d) is kind and d == want)]
+        return [like[i % len(like)] for i in range(DECOYS - 2)] + [object(), None if want is not None else object()]
+
+    def heard(self, witness):
+        """Whether the script names the class, or it is no class of a program's."""
+        kind = type(witness)
+        return any(_NAME(k) in self.named for k in _MRO(kind)) or self.installed(kind)
+
+    def installed(self, kind):
+        """Whether a module that came with the interpreter defines it."""
+        found = lookup(kind, "__eq__")
+        return type(found) is type(defines) and found.__code__.co_filename.startswith(self.trusted)
+
+    def line_up(self, witness, want):
+        """Whether the witness is equal to `want` and to no decoy."""
+        if not self.heard(witness):
+            return False
+        shown = [(want, True), *((d, False) for d in self.decoys(want))]
+        self.random.shuffle(shown)
+        return all(bool(witness == value) is right for value, right in shown)
+
+    def lies(self, x):
+        """Whether an object calls itself equal to what nobody equals."""
+        return self.foreign(x) and bool(x == object())
+
+    def eq(self, a, b, depth=0):
+        """`a == b`; a bool unless both are the candidate's, or an array's."""
+        if depth > 100:
+            return a == b
+        kind = type(a)
+        if kind is type(b) and kind in (list, tuple):
+            return len(a) == len(b) and all(self.eq(x, y, depth + 1) for x, y in zip(a, b))
+        if kind is type(b) and kind is dict:
+            if any(map(self.foreign, a)) or any(map(self.foreign, b)):
+                return a == b and not any(map(self.lies, a)) and not any(map(self.lies, b))
+            return len(a) == len(b) and all(k in b and self.eq(v, b[k], depth + 1) for k, v in a.items())
+        if kind in (set, frozenset) and type(b) in (set, frozenset):
+            # Which members met which is the hash's business.
+            return a == b and not any(map(self.lies, a)) and not any(map(self.lies, b))
+        strange, other = self.foreign(a), self.foreign(b)
+        if strange == other:
+            return a == b
+        return self.line_up(*((a, b) if strange else (b, a)))
+
+    def compare(self, op, a, b):
+        """One comparison of the script."""
+        if op == "==":
+            return self.eq(a, b)
+        if op == "!=":
+            equal = self.eq(a, b)
+            return (not equal) if isinstance(equal, bool) else a != b
+        if op in ("in", "not in"):
+            if type(b) in (list, tuple, set, frozenset) and (self.foreign(a) or any(map(self.foreign, b))):
+                found = any(a is x or self.eq(a, x) is True for x in b)
+            else:
+                found = a in b
+                if found and defines(b, "__contains__") and type(a) is not object:
+                    found = object() not in b  # who contains everything contains nothing
+            return found is (op == "in")
+        less = op in ("<", "<=")
+        holds = {"<": lambda: a < b, "<=": lambda: a <= b, ">": lambda: a > b, ">=": lambda: a >= b}[op]()
+        for x, y, sign in ((a, b, 1), (b, a, -1)):
+            strange = any(defines(x, m) for m in ("__lt__", "__le__", "__gt__", "__ge__"))
+            if strange and type(y) in (int, float) and holds is True:
+                # Less than everything is nobody; not even less than -1e300.
+                far = -1e300 if less == (sign == 1) else 1e300
+                try:
+                    lies = (x < far if less else x > far) if sign == 1 else (far < x if less else far > x)
+                except Exception:
+                    lies = False
+                if lies:
+                    return False
+        return holds
+
+
+def rewrite(tree):
+    """The script with its comparisons asked of `_assize_compare`. Chains are
+    left to right and short-circuit, as they do in Python."""
+    import ast
+
+    names = {
+        ast.Eq: "==", ast.NotEq: "!=", ast.Lt: "<", ast.LtE: "<=",
+        ast.Gt: ">", ast.GtE: ">=", ast.In: "in", ast.NotIn: "not in",
+    }
+
+    class Rewriter(ast.NodeTransformer):
+        def visit_Compare(self, node):
+            self.generic_visit(node)
+            if len(node.ops) != 1 or type(node.ops[0]) not in names:
+                return node  # `is`, and chains
+            call = ast.Call(
+                func=ast.Name(id="_assize_compare", ctx=ast.Load()),
+                args=[ast.Constant(names[type(node.ops[0])]), node.left, node.comparators[0]],
+                keywords=[],
+            )
+            return ast.copy_location(call, node)
+
+    return ast.fix_missing_locations(Rewriter().visit(tree))
