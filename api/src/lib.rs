@@ -16,6 +16,7 @@ mod metrics;
 mod ndjson;
 mod openapi;
 mod queue;
+pub mod receipt;
 mod rights;
 mod routes;
 mod server;
@@ -25,12 +26,31 @@ pub use admit::{Refusal, RefusalKind, admit_judgement, admit_run};
 pub use auth::{Key, Keys};
 pub use openapi::document as openapi;
 pub use rights::Rights;
-pub use routes::present;
+pub use routes::{matrix, pairs, present, select, sweeps};
 pub use server::{App, Options, router, serve};
 
 /// What reads bytes that a client wrote, for the fuzz targets.
 #[doc(hidden)]
 pub mod fuzz {
+    /// What receipts digest. A document has a canonical form, which is a
+    /// document, and is its own.
+    pub fn canonical(data: &[u8]) {
+        let Ok(text) = std::str::from_utf8(data) else {
+            return;
+        };
+        let form = crate::receipt::canonical(text);
+        if serde_json::from_str::<&serde_json::value::RawValue>(text).is_err() {
+            return;
+        }
+        let depth = text.bytes().filter(|b| matches!(b, b'[' | b'{')).count();
+        let Some(form) = form else {
+            assert!(depth > 1000, "{text:?} has no form");
+            return;
+        };
+        assert!(serde_json::from_str::<&serde_json::value::RawValue>(&form).is_ok());
+        assert_eq!(crate::receipt::canonical(&form).as_ref(), Some(&form));
+    }
+
     /// An NDJSON body, cut where its first byte says: lines must not depend on
     /// how the bytes arrive.
     pub fn lines(data: &[u8]) {

@@ -2,7 +2,7 @@
 
 use utoipa::OpenApi;
 
-use crate::routes::{batches, info, tries};
+use crate::routes::{batches, info, matrix, pairs, select, tries};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -15,9 +15,13 @@ use crate::routes::{batches, info, tries};
         tries::runs,
         tries::judgements,
         batches::batches,
+        matrix::matrix,
+        select::select,
+        pairs::pairs,
         info::runtimes,
         info::policies,
         info::capabilities,
+        info::receipts_key,
         info::healthz,
         info::readyz,
         info::metrics,

@@ -21,7 +21,8 @@ use crate::error::ApiError;
 use crate::extract::BODY_UNITS;
 use crate::metrics::Metrics;
 use crate::queue::Queue;
-use crate::routes::{batches, info, tries};
+use crate::receipt::Signer;
+use crate::routes::{batches, info, matrix, pairs, select, tries};
 
 /// How the server is set up.
 #[derive(Debug, Clone)]
@@ -49,14 +50,26 @@ pub struct App {
     pub(crate) window: usize,
     pub(crate) metrics: Metrics,
     pub(crate) keys: Keys,
+    pub(crate) signer: Signer,
     stopping: AtomicBool,
     grace: Duration,
 }
 
 impl App {
     /// A server over an engine. Says so when a key is limited to a profile
-    /// that the engine does not have.
+    /// that the engine does not have. Receipts are signed with a key that is
+    /// forgotten when the server stops.
     pub fn new(engine: Arc<Engine>, options: &Options) -> Result<Arc<Self>, String> {
+        let signer = Signer::generate().map_err(|e| e.to_string())?;
+        Self::with_signer(engine, options, signer)
+    }
+
+    /// The same, with a key for receipts.
+    pub fn with_signer(
+        engine: Arc<Engine>,
+        options: &Options,
+        signer: Signer,
+    ) -> Result<Arc<Self>, String> {
         options.keys.check(engine.all_profiles())?;
         Ok(Arc::new(Self {
             engine,
@@ -67,6 +80,7 @@ impl App {
             window: options.concurrency.max(1) * 2,
             metrics: Metrics::new().map_err(|e| e.to_string())?,
             keys: options.keys.clone(),
+            signer,
             stopping: AtomicBool::new(false),
             grace: options.grace,
         }))
@@ -83,8 +97,12 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/v1/runs", post(tries::runs))
         .route("/v1/judgements", post(tries::judgements))
         .route("/v1/batches", post(batches::batches))
+        .route("/v1/matrix", post(matrix::matrix))
+        .route("/v1/select", post(select::select))
+        .route("/v1/pairs", post(pairs::pairs))
         .route("/v1/runtimes", get(info::runtimes))
         .route("/v1/policies", get(info::policies))
+        .route("/v1/receipts/key", get(info::receipts_key))
         .route("/v1/capabilities", get(info::capabilities))
         .route("/healthz", get(info::healthz))
         .route("/readyz", get(info::readyz))

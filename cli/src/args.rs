@@ -47,6 +47,16 @@ pub(crate) enum Command {
     Judge(Judge),
     /// Grade a data set and print pass@k
     Eval(Eval),
+    /// Run programs on inputs and see who does the same
+    Matrix(Document),
+    /// Choose among candidates by what they do
+    Select(Document),
+    /// Make preference pairs and ranks of verdicts
+    Pairs(Document),
+    /// Compute a metric (docs/metrics.md)
+    Metrics(Document),
+    /// Check signed verdicts
+    Receipt(Receipt),
     /// Show what this host can enforce, each line proven by a probe
     Doctor(Json),
     /// List the languages of this host
@@ -63,6 +73,13 @@ impl Args {
             Command::Run(a) => a.json,
             Command::Judge(a) => a.json,
             Command::Eval(a) => a.json,
+            Command::Matrix(a) | Command::Select(a) | Command::Pairs(a) | Command::Metrics(a) => {
+                a.json
+            }
+            Command::Receipt(a) => {
+                let ReceiptCommand::Verify(a) = &a.command;
+                a.json
+            }
             Command::Doctor(a) | Command::Runtimes(a) => a.json,
         }
     }
@@ -73,6 +90,11 @@ impl Args {
             Command::Run(_)
             | Command::Judge(_)
             | Command::Eval(_)
+            | Command::Matrix(_)
+            | Command::Select(_)
+            | Command::Pairs(_)
+            | Command::Metrics(_)
+            | Command::Receipt(_)
             | Command::Doctor(_)
             | Command::Runtimes(_)
             | Command::Openapi => "error",
@@ -82,6 +104,53 @@ impl Args {
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Json {
+    /// Print one JSON document
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// A request as the API takes it.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Document {
+    /// The request, as JSON [default: standard input]
+    pub(crate) file: Option<PathBuf>,
+    /// Print one JSON document
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Receipt {
+    #[command(subcommand)]
+    pub(crate) command: ReceiptCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ReceiptCommand {
+    /// Tell a genuine receipt from an edited, invented, replayed or borrowed one
+    Verify(Verify),
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Verify {
+    /// The receipt, or the answer with it: then both must agree
+    pub(crate) receipt: PathBuf,
+    /// The server's public key: a file (PEM, or what /v1/receipts/key answers)
+    /// or its 32 bytes in base64
+    #[arg(long)]
+    pub(crate) key: String,
+    /// The request it must be for
+    #[arg(long)]
+    pub(crate) request: Option<PathBuf>,
+    /// The nonce that was sent [default: that of --request]
+    #[arg(long)]
+    pub(crate) nonce: Option<String>,
+    /// Ids of receipts that were taken before, one a line; may be absent
+    #[arg(long)]
+    pub(crate) seen: Option<PathBuf>,
+    /// Add the id of a genuine receipt to --seen
+    #[arg(long, requires = "seen")]
+    pub(crate) remember: bool,
     /// Print one JSON document
     #[arg(long)]
     pub(crate) json: bool,

@@ -5,6 +5,7 @@ mod client;
 mod commands;
 mod dataset;
 mod privileges;
+mod receipts;
 mod setup;
 mod show;
 
@@ -13,7 +14,9 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use crate::args::{Args, Command};
-use crate::commands::{doctor, eval, judge, run, runtimes, serve};
+use crate::commands::{
+    doctor, eval, judge, matrix, metrics, pairs, receipt, run, runtimes, select, serve,
+};
 
 /// Exit statuses, the same for every command.
 pub(crate) mod status {
@@ -76,6 +79,11 @@ fn main() -> ExitCode {
             Some(Command::Run(a)) => run::run(&args.host, &a).await,
             Some(Command::Judge(a)) => judge::judge(&args.host, &a).await,
             Some(Command::Eval(a)) => eval::eval(&args.host, a).await,
+            Some(Command::Matrix(a)) => matrix::matrix(&args.host, &a).await,
+            Some(Command::Select(a)) => select::select(&args.host, &a).await,
+            Some(Command::Pairs(a)) => pairs::pairs(&args.host, &a).await,
+            Some(Command::Metrics(a)) => metrics::metrics(&a),
+            Some(Command::Receipt(a)) => receipt::receipt(&a),
             Some(Command::Doctor(a)) => doctor::doctor(&args.host, &a).await,
             Some(Command::Runtimes(a)) => runtimes::runtimes(&args.host, &a).await,
             Some(Command::Openapi) => {

@@ -89,6 +89,15 @@ pub const TARGETS: &[Target] = &[
         run: package,
     },
     Target {
+        name: "canonical",
+        seeds: &[
+            br#"{"b":[1.0,1e5,null],"a":{"\u0061":"\ud800","":[]}}"#,
+            br#" [ {} , "\/\n" , -0 ]"#,
+        ],
+        tries: 5000,
+        run: assize_api::fuzz::canonical,
+    },
+    Target {
         name: "requests",
         seeds: &[
             br#"{"language":"python","code":"print(1)","limits":{"cpu_ms":5},"files":{"a":{"text":""}}}"#,

@@ -3,8 +3,11 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should panic")]
 
 mod batches;
+mod pairs;
+mod receipts;
 mod refusals;
 mod runs;
+mod selection;
 mod shutdown;
 
 use std::sync::OnceLock;

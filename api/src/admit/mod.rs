@@ -156,6 +156,7 @@ pub(crate) fn judgement_for(
             return Err(refuse("invalid_field", "require_integrity", message));
         }
     };
+    crate::receipt::check(request)?;
     let author = Author {
         engine,
         rights,

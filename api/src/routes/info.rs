@@ -80,6 +80,20 @@ pub(crate) async fn capabilities(State(app): State<Arc<App>>) -> Json<Value> {
     Json(json!({ "all_enforced": all, "capabilities": capabilities }))
 }
 
+/// The key that receipts are signed with. One that is `ephemeral` is forgotten
+/// when the server stops.
+#[utoipa::path(get, path = "/v1/receipts/key", responses((status = 200)))]
+pub(crate) async fn receipts_key(State(app): State<Arc<App>>) -> Json<Value> {
+    let public = app.signer.public();
+    Json(json!({
+        "algorithm": "Ed25519",
+        "key_id": public.id(),
+        "public_key": public.base64(),
+        "pem": public.pem(),
+        "ephemeral": app.signer.ephemeral(),
+    }))
+}
+
 /// The process is alive.
 #[utoipa::path(get, path = "/healthz", responses((status = 200)))]
 pub(crate) async fn healthz() -> Json<Value> {

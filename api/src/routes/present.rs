@@ -113,6 +113,7 @@ pub fn judgement(
         runtime: runtime(&judged.runtime),
         queued_ms: millis(queued),
         group,
+        receipt: None,
     }
 }
 
@@ -176,7 +177,7 @@ fn runtime(runtime: &Runtime) -> RuntimeBody {
     }
 }
 
-fn compile(report: &CompileReport) -> CompileBody {
+pub(super) fn compile(report: &CompileReport) -> CompileBody {
     CompileBody {
         succeeded: report.succeeded,
         reason: (!report.succeeded).then(|| report.reason()),
@@ -186,7 +187,7 @@ fn compile(report: &CompileReport) -> CompileBody {
     }
 }
 
-fn usage(usage: &Usage) -> UsageBody {
+pub(super) fn usage(usage: &Usage) -> UsageBody {
     UsageBody {
         cpu_ms: millis(usage.cpu),
         wall_ms: millis(usage.wall),
@@ -198,7 +199,7 @@ fn usage(usage: &Usage) -> UsageBody {
 
 /// Bytes as text where they are text, else as base64: never replaced. A
 /// character cut in two by truncation does not make a text binary.
-fn stream(stream: &Stream) -> StreamBody {
+pub(super) fn stream(stream: &Stream) -> StreamBody {
     let (truncated, bytes) = (stream.truncated(), stream.total);
     let whole = match std::str::from_utf8(&stream.data) {
         Ok(text) => Some(text),

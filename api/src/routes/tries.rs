@@ -14,6 +14,7 @@ use crate::auth::Caller;
 use crate::error::ApiError;
 use crate::extract::{Json, aside};
 use crate::queue::{Denied, Patience, Permit};
+use crate::receipt::{self, Digests};
 use crate::routes::present;
 use crate::server::App;
 use crate::types::{ErrorBody, JudgementBody, JudgementRequest, RunBody, RunRequest, TestSpec};
@@ -75,7 +76,7 @@ pub(crate) async fn judgements(
 }
 
 impl App {
-    async fn enter(
+    pub(super) async fn enter(
         &self,
         tenant: &str,
         patience: Patience,
@@ -94,7 +95,7 @@ impl App {
         }
     }
 
-    fn count_fault(&self, fault: Fault) -> ApiError {
+    pub(super) fn count_fault(&self, fault: Fault) -> ApiError {
         self.metrics.faults.with_label_values(&[fault.code()]).inc();
         ApiError::from(fault)
     }
@@ -134,8 +135,14 @@ impl App {
         let group = request.group.take();
         let (rights, engine) = (caller.rights.clone(), Arc::clone(&self.engine));
         let bytes = plain_data(&request);
-        let check = move || Ok(judgement_for(&rights, &engine, &request)?);
-        let case = aside(bytes, check).await?;
+        let check = move || {
+            let case = judgement_for(&rights, &engine, &request)?;
+            let digests = request
+                .receipt
+                .then(|| Digests::of(&request, &case.submission));
+            Ok((case, digests))
+        };
+        let (case, digests) = aside(bytes, check).await?;
         let (permit, queued) = self.enter(&caller.tenant, patience).await?;
         let place = Arc::new(Mutex::new(Some(permit)));
         let mut turn = || -> Pin<Box<dyn Future<Output = ()> + Send>> {
@@ -160,19 +167,31 @@ impl App {
                 .with_label_values(&["fault.judge_error"])
                 .inc();
         }
-        Ok(present::judgement(new_id("jdg"), &judged, queued, group))
+        let mut body = present::judgement(new_id("jdg"), &judged, queued, group);
+        body.receipt = digests.map(|digests| receipt::issue(&self.signer, digests, &body));
+        Ok(body)
     }
 }
 
-/// Bytes of arguments and expected values, which checking a judgement reads.
+/// Bytes of arguments and expected values, which checking a judgement reads;
+/// with a receipt also of all else that is digested.
 fn plain_data(request: &JudgementRequest) -> usize {
+    let text = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+    let digested = || {
+        let files = request.files.iter().flat_map(|f| f.values());
+        let files: usize = files.map(|f| text(&f.text) + text(&f.base64)).sum();
+        let tests = request.tests.iter();
+        let tests = tests.map(|t| text(&t.stdin) + text(&t.stdout) + text(&t.script));
+        text(&request.code) + files + tests.sum::<usize>()
+    };
+    let digested = if request.receipt { digested() } else { 0 };
     let test = |test: &TestSpec| {
         let call = test.call.iter();
         let values = call.flat_map(|c| c.args.iter().chain(c.kwargs.values()));
         let values = values.chain(&test.returns);
         values.map(|raw| raw.get().len()).sum::<usize>()
     };
-    request.tests.iter().map(test).sum()
+    digested + request.tests.iter().map(test).sum::<usize>()
 }
 
 /// A label out of the closed set of statuses.

@@ -2,6 +2,7 @@
 
 mod request;
 mod response;
+mod selection;
 
 pub use request::{
     BatchRequest, CallSpec, CheckerSpec, DatabaseSpec, FileSpec, JudgementRequest, ProgramSpec,
@@ -10,4 +11,9 @@ pub use request::{
 pub use response::{
     Answer, CompileBody, ErrorBody, ErrorDetail, FileBody, JudgementBody, RunBody, RunStatus,
     RuntimeBody, StreamBody, SubtestBody, TestBody, UsageBody, ViolationBody,
+};
+pub use selection::{
+    AnswerFact, CandidateBody, CandidateSpec, CellBody, ClusterBody, GroupBody, InputSpec,
+    MatrixBody, MatrixRequest, PairBody, PairsBody, PairsRequest, PickBody, ProgramBody, RankBody,
+    SelectBody, SelectRequest,
 };

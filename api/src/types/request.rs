@@ -111,6 +111,13 @@ pub struct JudgementRequest {
     /// Refuse a weaker integrity than this (`isolated`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub require_integrity: Option<String>,
+    /// Whether the answer comes with a signed receipt (docs/receipts.md).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub receipt: bool,
+    /// A challenge for the receipt to carry: who chose it knows that the receipt
+    /// is no older than it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nonce: Option<String>,
 }
 
 /// One test: `stdout` (with `stdin`), or `call` with `returns`, or `script`, or

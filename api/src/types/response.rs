@@ -182,6 +182,9 @@ pub struct JudgementBody {
     /// The request's group.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub group: Option<String>,
+    /// Signed, when the request asked for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub receipt: Option<crate::receipt::Receipt>,
 }
 
 /// What a test came to.

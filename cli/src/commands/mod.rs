@@ -3,20 +3,45 @@
 pub(crate) mod doctor;
 pub(crate) mod eval;
 pub(crate) mod judge;
+pub(crate) mod matrix;
+pub(crate) mod metrics;
 mod package;
+pub(crate) mod pairs;
+pub(crate) mod receipt;
 pub(crate) mod run;
 pub(crate) mod runtimes;
+pub(crate) mod select;
 pub(crate) mod serve;
 
+use std::io::Read;
 use std::path::Path;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use assize_api::types::RunRequest;
 use assize_policies::LimitsRequest;
 use assize_runtimes::Registry;
+use serde::de::DeserializeOwned;
 
 use crate::Usage;
-use crate::args::Program;
+use crate::args::{Document, Program};
+
+/// Reads a request of the API from a file or standard input.
+pub(crate) fn document<T: DeserializeOwned>(args: &Document) -> Result<T> {
+    let mut text = String::new();
+    let name = match args.file.as_deref().filter(|f| f.as_os_str() != "-") {
+        Some(path) => {
+            let read = std::fs::read_to_string(path);
+            text = read.map_err(|e| Usage(format!("{}: {e}", path.display())))?;
+            path.display().to_string()
+        }
+        None => {
+            let mut input = std::io::stdin().lock();
+            input.read_to_string(&mut text).context("standard input")?;
+            "standard input".to_owned()
+        }
+    };
+    Ok(serde_json::from_str(&text).map_err(|e| Usage(format!("{name}: {e}")))?)
+}
 
 /// The request that `run` and `judge` make of their common options.
 pub(crate) fn request(registry: &Registry, path: &Path, program: &Program) -> Result<RunRequest> {

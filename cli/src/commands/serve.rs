@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use assize_api::receipt::Signer;
 use assize_api::{App, Key, Keys, Options};
 use assize_executor::{Capabilities, Config, Keeper};
 use assize_policies::{LimitsRequest, Profiles};
@@ -17,7 +18,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::args::{Host, Serve};
 use crate::privileges::{self, Identity};
-use crate::{Usage, setup, status};
+use crate::{Usage, receipts, setup, status};
 
 /// assize.toml
 #[derive(Debug, Default, Deserialize)]
@@ -38,6 +39,16 @@ struct File {
     policies: Option<PathBuf>,
     host: HostPart,
     keys: Vec<Key>,
+    receipts: ReceiptsPart,
+}
+
+/// How receipts are signed.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct ReceiptsPart {
+    /// The private key, in PEM; made when it is not there. Without one a key is
+    /// made at every start.
+    key_file: Option<PathBuf>,
 }
 
 /// What this host gives at most, and what it must hold.
@@ -58,6 +69,7 @@ pub(crate) struct Prepared {
     keeper: Keeper,
     config: Config,
     profiles: Profiles,
+    signer: Signer,
     /// Probes that must hold.
     require: BTreeSet<String>,
 }
@@ -104,6 +116,11 @@ pub(crate) fn prepare(host: &Host, args: &Serve) -> Result<Prepared> {
                        add [[keys]] to the configuration file";
         return Err(Usage(format!("{listen}: {message}")).into());
     }
+    // Read while we may read what the server later may not.
+    let signer = match &file.receipts.key_file {
+        Some(path) => receipts::key(path)?,
+        None => Signer::generate()?,
+    };
     // Bound first: a taken port should not cost the time of starting cells.
     let listener =
         std::net::TcpListener::bind(listen).with_context(|| format!("listening on {listen}"))?;
@@ -117,6 +134,7 @@ pub(crate) fn prepare(host: &Host, args: &Serve) -> Result<Prepared> {
         keeper,
         config,
         profiles,
+        signer,
         require: match (host.best_effort, file.host.require) {
             (true, _) => BTreeSet::new(),
             (false, Some(names)) => names,
@@ -133,6 +151,7 @@ pub(crate) async fn serve(prepared: Prepared) -> Result<u8> {
         keeper,
         config,
         profiles,
+        signer,
         require,
     } = prepared;
     let listener = TcpListener::from_std(listener)?;
@@ -159,7 +178,17 @@ pub(crate) async fn serve(prepared: Prepared) -> Result<u8> {
              [host] require names what must hold, --best-effort asks for nothing"
         );
     }
-    let app = App::new(Arc::clone(&engine), &options).map_err(anyhow::Error::msg)?;
+    let lasting = if signer.ephemeral() {
+        ", a key of this start only: name one with [receipts] key_file"
+    } else {
+        ""
+    };
+    eprintln!(
+        "assize: receipts are signed by {}{lasting}",
+        signer.public().id()
+    );
+    let app =
+        App::with_signer(Arc::clone(&engine), &options, signer).map_err(anyhow::Error::msg)?;
     let (mut term, mut int) = (
         signal(SignalKind::terminate())?,
         signal(SignalKind::interrupt())?,
