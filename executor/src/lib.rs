@@ -19,6 +19,7 @@ mod keeper;
 mod outcome;
 mod pack;
 mod plan;
+mod rlimits;
 mod slot;
 mod spawn;
 mod wasi;

@@ -5,7 +5,9 @@ use std::os::unix::net::UnixStream;
 
 use assize_api::types::{BatchRequest, JudgementRequest, RunRequest};
 use assize_judge::checker::{Checker, Tolerance};
+use assize_judge::package::grading;
 use assize_judge::plain::{Json, PlainValue, equals_json, to_python_tagged};
+use assize_judge::rows::{RowOrder, compare};
 use assize_policies::bpf::{Answer, Call, Program};
 use assize_policies::{Profiles, list::List};
 use assize_wire::cell::{CellReply, CellSpec};
@@ -68,6 +70,23 @@ pub const TARGETS: &[Target] = &[
         seeds: &[b"1 2.5 3\n\xff1 2.50 3\n", b"a\r\nb \n\n\xffa\nb", b"1e-9\xff0", b"0x1p3 1_0\xffnan inf"],
         tries: 5000,
         run: checker,
+    },
+    Target {
+        name: "rows",
+        seeds: &[b"[1,2.5,\"a\",null]\n[{\"blob\":\"00ff\"},{\"real\":\"inf\"}]\n{\"rows\":2}\n", b"{\"rows\":0}\n"],
+        tries: 5000,
+        run: rows,
+    },
+    Target {
+        name: "package",
+        seeds: &[
+            b"name: x\ntype: scoring\nvalidation: custom score\nlimits:\n  memory: 5\n",
+            b"problem_format_version: 2023-07\nname: {en: x}\ntype: [interactive]\n",
+            b"a: &x [1]\nb: *x\n",
+            b"AC 1.5\n",
+        ],
+        tries: 2000,
+        run: package,
     },
     Target {
         name: "canonical",
@@ -173,6 +192,25 @@ fn plain(data: &[u8]) {
 
 /// Expected and actual output, split at the first 0xFF byte. Comparison is
 /// total, and every output equals itself.
+/// What was read compares equal to itself, however rows are compared.
+fn rows(bytes: &[u8]) {
+    let Ok(rows) = assize_judge::rows::read(bytes) else {
+        return;
+    };
+    for order in [RowOrder::Set, RowOrder::Multiset, RowOrder::Ordered] {
+        assert_eq!(compare(order, &rows, &rows), Ok(()));
+    }
+}
+
+fn package(bytes: &[u8]) {
+    if let Some(graded) = grading::answer(bytes) {
+        assert!(graded.score.is_finite());
+    }
+    if let Ok(text) = std::str::from_utf8(bytes) {
+        assize_judge::package::fuzz(text);
+    }
+}
+
 fn checker(data: &[u8]) {
     let cut = data.iter().position(|b| *b == 0xFF).unwrap_or(data.len());
     let (want, got) = (&data[..cut], &data[(cut + 1).min(data.len())..]);

@@ -12,6 +12,7 @@ use serde_json::value::RawValue;
 use crate::checker::Checker;
 use crate::plain::Json;
 use crate::reward::{Channels, Scheme};
+use crate::rows::{Row, RowOrder};
 use crate::validator::Validator;
 use crate::verdict::Verdict;
 
@@ -76,6 +77,8 @@ pub enum Comparison {
     Pure(Checker),
     /// A program of the problem's author, in a cell of its own.
     Program(Arc<Validator>),
+    /// We do, rows of a database with rows.
+    Rows(RowOrder),
 }
 
 impl Comparison {
@@ -84,7 +87,7 @@ impl Comparison {
     pub fn rule(&self) -> Option<Checker> {
         match self {
             Self::Pure(checker) => Some(*checker),
-            Self::Program(_) => None,
+            Self::Program(_) | Self::Rows(_) => None,
         }
     }
 }
@@ -120,6 +123,22 @@ pub enum TestKind {
         /// Expected value.
         returns: Json,
     },
+    /// Looks at a file of the submission; nothing runs.
+    Output {
+        /// Which one.
+        file: String,
+        /// What a checker of the author's reads as the input.
+        stdin: Vec<u8>,
+        /// Expected contents.
+        stdout: Vec<u8>,
+    },
+    /// Runs the program, a query, on a database and compares its rows.
+    Query {
+        /// The script that makes the database.
+        database: String,
+        /// What the rows are compared with.
+        gold: Gold,
+    },
     /// Runs a test script that calls the candidate's functions.
     Script {
         /// The script.
@@ -129,6 +148,15 @@ pub enum TestKind {
         /// Where it may run.
         place: Place,
     },
+}
+
+/// What the rows of a query are compared with.
+#[derive(Debug, Clone)]
+pub enum Gold {
+    /// Those of this query, in a cell of its own.
+    Query(String),
+    /// These.
+    Rows(Vec<Row>),
 }
 
 /// Where a test script may run.

@@ -206,6 +206,12 @@ impl Engine {
         let submission = &case.submission;
         let tried: Result<Tried, Fault> = match &test.kind {
             TestKind::Program { stdin, stdout } => trials.program(stdin, stdout, by).await,
+            TestKind::Output {
+                file,
+                stdin,
+                stdout,
+            } => trials.output(file, stdin, stdout, by).await,
+            TestKind::Query { database, gold } => trials.query(database, gold, by).await,
             TestKind::Call {
                 function,
                 args,
@@ -236,10 +242,10 @@ impl Engine {
                 verdict: tried.verdict,
                 detail: tried.detail,
                 score: tried.score,
-                usage: tried.outcome.usage,
+                usage: tried.outcome.as_ref().map(|o| o.usage).unwrap_or_default(),
                 integrity: tried.integrity,
                 subtests: tried.subtests,
-                outcome: Some(tried.outcome),
+                outcome: tried.outcome,
             }),
             // The caller's to know as an answer of its own, not as a verdict.
             Err(
@@ -403,6 +409,8 @@ fn trial((result, test): (&TestResult, &Test)) -> Trial {
             let named: usize = kwargs.iter().map(|(k, v)| k.len() + v.text_len()).sum();
             args.iter().map(Json::text_len).sum::<usize>() + named
         }
+        TestKind::Output { stdin, .. } => stdin.len(),
+        TestKind::Query { database, .. } => database.len(),
         TestKind::Script { script, .. } => script.len(),
     };
     let refused = |o: &Outcome| o.violations.iter().any(|v| v.kind == "syscall");

@@ -20,6 +20,7 @@ pub mod metrics;
 pub mod package;
 pub mod plain;
 pub mod reward;
+pub mod rows;
 mod script;
 pub mod select;
 mod shared;

@@ -165,7 +165,7 @@ fn conclude(candidate: Outcome, tester: &Outcome) -> (Tried, bool) {
         score: None,
         integrity: Integrity::Isolated,
         subtests,
-        outcome: candidate,
+        outcome: Some(candidate),
     };
     (tried, live)
 }

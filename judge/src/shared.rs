@@ -54,7 +54,7 @@ pub(crate) async fn run(trial: &Trial<'_>) -> Result<Tried, Fault> {
         score: None,
         integrity: Integrity::Shared,
         subtests,
-        outcome,
+        outcome: Some(outcome),
     })
 }
 

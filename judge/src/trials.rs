@@ -2,11 +2,13 @@
 //! order and as often as one likes.
 
 use assize_executor::{End, Fault, Outcome};
-use assize_runtimes::{Built, CompileReport, Role, Runnable};
+use assize_policies::Limits;
+use assize_runtimes::{Built, CompileReport, Program, Role, Runnable};
 
-use crate::case::{Case, Comparison, Integrity, Submission, Subtest, Test, TestKind, TestResult};
+use crate::case::{Case, Comparison, Gold, Integrity, Run, Submission, Subtest, Test, TestResult};
 use crate::engine::{Engine, input, limit_verdict, not_accepted};
-use crate::validator::{Decision, Interaction, Material, Ready, Validator, interact};
+use crate::rows::{self, Row, RowOrder};
+use crate::validator::{Decision, Interaction, Material, Ready, Validator, clip, interact};
 use crate::verdict::Verdict;
 
 /// A case, opened.
@@ -48,8 +50,11 @@ pub(crate) struct Tried {
     pub(crate) score: Option<f64>,
     pub(crate) integrity: Integrity,
     pub(crate) subtests: Vec<Subtest>,
-    pub(crate) outcome: Outcome,
+    pub(crate) outcome: Option<Outcome>,
 }
+
+/// What looking at an output came to: verdict, detail and score.
+type Looked = (Verdict, String, Option<f64>);
 
 impl From<(Verdict, String, Outcome)> for Tried {
     fn from((verdict, detail, outcome): (Verdict, String, Outcome)) -> Self {
@@ -59,7 +64,7 @@ impl From<(Verdict, String, Outcome)> for Tried {
             score: None,
             integrity: Integrity::Isolated,
             subtests: Vec::new(),
-            outcome,
+            outcome: Some(outcome),
         }
     }
 }
@@ -83,7 +88,7 @@ impl Engine {
         let (what, program) = match (&case.interactor, &case.checker) {
             (Some(interactor), _) => ("interactor", Some(interactor)),
             (None, Comparison::Program(checker)) => ("checker", Some(checker)),
-            (None, Comparison::Pure(_)) => ("", None),
+            (None, Comparison::Pure(_) | Comparison::Rows(_)) => ("", None),
         };
         let validator = match (ready, program) {
             (Some(ready), _) => Some(ready),
@@ -138,10 +143,7 @@ impl Trials<'_> {
             input: stdin,
             answer: stdout,
         };
-        let validator = self.validator.as_ref().map(|ready| match by {
-            Comparison::Program(own) => ready.with_args(&own.args),
-            Comparison::Pure(_) => ready.clone(),
-        });
+        let validator = self.validator(by);
         if let (Some(_), Some(interactor)) = (&self.case.interactor, &validator) {
             let Interaction {
                 verdict,
@@ -155,37 +157,164 @@ impl Trials<'_> {
             });
         }
         let outcome = self.run(stdin).await?;
-        let end = (&outcome.end, limit_verdict(&outcome.end));
-        let (verdict, detail, score) = match (end, by) {
-            ((_, Some(verdict)), _) => (verdict, not_accepted(&outcome), None),
-            ((End::Exited(0), None), Comparison::Pure(checker)) => {
-                match checker.check(stdout, &outcome.stdout.data) {
-                    Ok(()) => (Verdict::Accepted, String::new(), None),
-                    Err(difference) => (Verdict::WrongAnswer, difference.to_string(), None),
-                }
-            }
-            ((End::Exited(0), None), Comparison::Program(_)) => {
-                let checker = validator
-                    .as_ref()
-                    .ok_or_else(|| Fault::Host("a checker that was never built".to_owned()))?;
-                let output = &outcome.stdout.data;
-                let ruling = checker.check(executor, material, output).await?;
-                let verdict = match ruling.decision {
-                    Decision::Accept => Verdict::Accepted,
-                    Decision::Reject => Verdict::WrongAnswer,
-                    Decision::Failed => Verdict::JudgeError,
-                };
-                let detail = match ruling.decision {
-                    Decision::Accept => String::new(),
-                    Decision::Reject | Decision::Failed => ruling.message,
-                };
-                (verdict, detail, ruling.score)
-            }
-            ((_, None), _) => (Verdict::RunTimeError, not_accepted(&outcome), None),
+        let (verdict, detail, score) = match (&outcome.end, limit_verdict(&outcome.end)) {
+            (_, Some(verdict)) => (verdict, not_accepted(&outcome), None),
+            (End::Exited(0), None) => self.look(material, &outcome.stdout.data, by).await?,
+            (_, None) => (Verdict::RunTimeError, not_accepted(&outcome), None),
         };
         Ok(Tried {
             score,
             ..Tried::from((verdict, detail, outcome))
+        })
+    }
+
+    /// Has a file of the submission looked at.
+    pub(crate) async fn output(
+        &self,
+        file: &str,
+        stdin: &[u8],
+        stdout: &[u8],
+        by: &Comparison,
+    ) -> Result<Tried, Fault> {
+        let files = &self.case.submission.program.files;
+        let found = files.iter().find(|f| f.path == file);
+        let material = Material {
+            input: stdin,
+            answer: stdout,
+        };
+        let (verdict, detail, score) = match found {
+            Some(found) => self.look(material, &found.data, by).await?,
+            None => (
+                Verdict::WrongAnswer,
+                format!("there is no file {file:?}"),
+                None,
+            ),
+        };
+        Ok(Tried {
+            verdict,
+            detail,
+            score,
+            integrity: Integrity::Isolated,
+            subtests: Vec::new(),
+            outcome: None,
+        })
+    }
+
+    /// Runs a query on a database and compares its rows with those expected.
+    pub(crate) async fn query(
+        &self,
+        database: &str,
+        gold: &Gold,
+        by: &Comparison,
+    ) -> Result<Tried, Fault> {
+        let order = match by {
+            Comparison::Rows(order) => *order,
+            Comparison::Pure(_) | Comparison::Program(_) => RowOrder::default(),
+        };
+        let outcome = self.run(database.as_bytes()).await?;
+        let tried = |verdict, detail, outcome| Ok(Tried::from((verdict, detail, outcome)));
+        let got = match (&outcome.end, limit_verdict(&outcome.end)) {
+            (_, Some(verdict)) => {
+                let detail = not_accepted(&outcome);
+                return tried(verdict, detail, outcome);
+            }
+            (End::Exited(0), None) => rows::read(&outcome.stdout.data),
+            // The script is not the candidate's.
+            (End::Exited(3), None) => {
+                let detail = format!("the database: {}", clip(&outcome.stderr.data));
+                return tried(Verdict::JudgeError, detail, outcome);
+            }
+            (End::Exited(1), None) => Err(clip(&outcome.stderr.data)),
+            (_, None) => Err(not_accepted(&outcome)),
+        };
+        let got = match got {
+            Ok(got) => got,
+            Err(why) => return tried(Verdict::RunTimeError, why, outcome),
+        };
+        let want = match gold {
+            Gold::Rows(rows) => Ok(rows.clone()),
+            Gold::Query(query) => self.gold(database, query).await?,
+        };
+        let (verdict, detail) = match want.map(|want| rows::compare(order, &want, &got)) {
+            Ok(Ok(())) => (Verdict::Accepted, String::new()),
+            Ok(Err(difference)) => (Verdict::WrongAnswer, difference),
+            Err(why) => (Verdict::JudgeError, why),
+        };
+        tried(verdict, detail, outcome)
+    }
+
+    /// The rows of the author's query, in a cell of their own and with more of
+    /// everything; the inner error says why there are none.
+    async fn gold(&self, database: &str, query: &str) -> Result<Result<Vec<Row>, String>, Fault> {
+        let submission = &self.case.submission;
+        let program = Program::single(&submission.runtime, query.as_bytes().to_vec());
+        let limits = submission.limits;
+        let gold = Submission {
+            program,
+            limits: Limits {
+                cpu_ms: limits.cpu_ms.saturating_mul(2).saturating_add(5_000),
+                wall_ms: limits.wall_ms.saturating_mul(2).saturating_add(10_000),
+                memory_bytes: limits.memory_bytes.max(512 << 20),
+                stdout_bytes: limits.stdout_bytes.saturating_mul(2).max(16 << 20),
+                ..limits
+            },
+            ..submission.clone()
+        };
+        let run = Run {
+            submission: gold,
+            stdin: database.as_bytes().to_vec(),
+            args: Vec::new(),
+            env: Vec::new(),
+            collect: Vec::new(),
+        };
+        let Some(outcome) = self.engine.run(&run).await?.outcome else {
+            return Ok(Err("the gold query did not run".to_owned()));
+        };
+        Ok(match outcome.end {
+            End::Exited(0) => {
+                rows::read(&outcome.stdout.data).map_err(|e| format!("the gold query: {e}"))
+            }
+            _ => Err(format!(
+                "the gold query: {} {}",
+                not_accepted(&outcome),
+                clip(&outcome.stderr.data)
+            )),
+        })
+    }
+
+    /// Has an output looked at that is whole.
+    async fn look(
+        &self,
+        material: Material<'_>,
+        output: &[u8],
+        by: &Comparison,
+    ) -> Result<Looked, Fault> {
+        match by {
+            Comparison::Pure(checker) => Ok(match checker.check(material.answer, output) {
+                Ok(()) => (Verdict::Accepted, String::new(), None),
+                Err(difference) => (Verdict::WrongAnswer, difference.to_string(), None),
+            }),
+            Comparison::Rows(_) => Err(Fault::Host("rows of a program".to_owned())),
+            Comparison::Program(_) => {
+                let checker = self
+                    .validator(by)
+                    .ok_or_else(|| Fault::Host("a checker that was never built".to_owned()))?;
+                let executor = self.engine.executor();
+                let ruling = checker.check(executor, material, output).await?;
+                Ok(match ruling.decision {
+                    Decision::Accept => (Verdict::Accepted, String::new(), ruling.score),
+                    Decision::Reject => (Verdict::WrongAnswer, ruling.message, ruling.score),
+                    Decision::Failed => (Verdict::JudgeError, ruling.message, None),
+                })
+            }
+        }
+    }
+
+    /// The author's program, with the arguments that these tests give it.
+    fn validator(&self, by: &Comparison) -> Option<Ready> {
+        self.validator.as_ref().map(|ready| match by {
+            Comparison::Program(own) => ready.with_args(&own.args),
+            Comparison::Pure(_) | Comparison::Rows(_) => ready.clone(),
         })
     }
 
@@ -211,15 +340,5 @@ pub(crate) fn untried(test: &Test, reason: String) -> TestResult {
         integrity: Integrity::Isolated,
         subtests: Vec::new(),
         outcome: None,
-    }
-}
-
-/// Whether a test runs whole programs, the only ones that can be interactive
-/// or looked at by a program.
-#[must_use]
-pub fn is_program(test: &Test) -> bool {
-    match &test.kind {
-        TestKind::Program { .. } => true,
-        TestKind::Call { .. } | TestKind::Script { .. } => false,
     }
 }

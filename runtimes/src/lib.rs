@@ -30,6 +30,7 @@ pub fn guest_files() -> Vec<(String, Vec<u8>)> {
         ("plain.py", include_str!("../guest/python/plain.py")),
         ("shared.py", include_str!("../guest/python/shared.py")),
         ("sharing.py", include_str!("../guest/python/sharing.py")),
+        ("sql.py", include_str!("../guest/sql/run.py")),
         ("suites.py", include_str!("../guest/python/suites.py")),
         ("suite.js", include_str!("../guest/javascript/suite.js")),
         ("tester.js", include_str!("../guest/javascript/tester.js")),

@@ -12,6 +12,7 @@ const NATIVE: &[&str] = &[
     include_str!("../native/cpp.toml"),
     include_str!("../native/javascript.toml"),
     include_str!("../native/python.toml"),
+    include_str!("../native/sql.toml"),
 ];
 
 /// WASI runtimes that ship.

@@ -1,6 +1,6 @@
 //! All runtimes of this host, and which one serves a request.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use assize_executor::{Backend, Executor};
@@ -8,7 +8,7 @@ use assize_policies::Profile;
 use serde::{Deserialize, Serialize};
 
 use crate::detect;
-use crate::manifest::{self, Manifest};
+use crate::manifest::{self, Manifest, Overhead};
 
 /// Which backend a request wants.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,6 +39,46 @@ pub struct Runtime {
 }
 
 impl Runtime {
+    /// Of submissions that are the output itself, so that nothing runs.
+    fn output() -> Self {
+        let manifest = Manifest {
+            language: "output".to_owned(),
+            title: "Output only: files, and nothing runs".to_owned(),
+            aliases: Vec::new(),
+            entry: "output.txt".to_owned(),
+            extensions: Vec::new(),
+            detect: None,
+            guest: None,
+            compile: None,
+            run: manifest::Run {
+                argv: Vec::new(),
+                env: BTreeMap::new(),
+            },
+            harness: None,
+            limits: Overhead::default(),
+            mounts: Vec::new(),
+        };
+        Self {
+            manifest,
+            backend: Backend::Native,
+            bin: String::new(),
+            version: String::new(),
+            digest: String::new(),
+        }
+    }
+
+    /// Whether it runs anything at all.
+    #[must_use]
+    pub fn runs(&self) -> bool {
+        !self.manifest.run.argv.is_empty()
+    }
+
+    /// Whether its programs are queries on a database.
+    #[must_use]
+    pub fn queries(&self) -> bool {
+        self.manifest.language == "sql"
+    }
+
     /// Whether it can serve function and script tests.
     #[must_use]
     pub fn has_harness(&self) -> bool {
@@ -105,6 +145,7 @@ impl Registry {
                 .look(executor, policy, manifest, Backend::Native)
                 .await;
         }
+        registry.runtimes.push(Arc::new(Runtime::output()));
         for manifest in manifest::wasi().map_err(|e| e.to_string())? {
             registry
                 .look(executor, policy, manifest, Backend::Wasi)

@@ -140,7 +140,7 @@ fn a_validator_that_fails_is_never_the_candidates_wrong_answer() {
         ),
     ] {
         let mut checker = kattis(code);
-        checker["limits"] = json!({"cpu_ms": 500});
+        checker["limits"] = json!({"cpu_ms": 500, "memory_bytes": 48 << 20});
         let judged = judge(&case("print(3, 7)", checker));
         let (verdict, detail, _) = only(&judged);
         assert_eq!(verdict, "judge_error", "{code}");

@@ -6,6 +6,7 @@
 mod checkers;
 mod interactive;
 mod packages;
+mod sql;
 
 use std::sync::{Arc, OnceLock};
 

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use assize_judge::case::Comparison;
 use assize_judge::checker::{Checker, Kattis, Tolerance};
 
+use assize_judge::rows::RowOrder;
+
 use super::validator::{Author, validator};
 use super::{Refusal, refuse};
 use crate::types::CheckerSpec;
@@ -21,11 +23,33 @@ pub(super) fn comparison(author: &Author<'_>, spec: &CheckerSpec) -> Result<Comp
             let message = "only a checker of kind \"program\" has one";
             Err(refuse("invalid_field", "checker.program", message))
         }
+        (None, false) if spec.kind == "sqlite" => rows(spec).map(Comparison::Rows),
         (None, false) => rule(spec).map(Comparison::Pure),
     }
 }
 
+fn rows(spec: &CheckerSpec) -> Result<RowOrder, Refusal> {
+    if spec.abs.is_some() || spec.rel.is_some() || spec.integers.is_some() {
+        let message = "rows are compared without tolerance";
+        return Err(refuse("invalid_field", "checker", message));
+    }
+    match spec.order.as_deref() {
+        None => Ok(RowOrder::default()),
+        Some("set") => Ok(RowOrder::Set),
+        Some("multiset") => Ok(RowOrder::Multiset),
+        Some("ordered") => Ok(RowOrder::Ordered),
+        Some(_) => {
+            let message = "must be one of set, multiset, ordered";
+            Err(refuse("invalid_field", "checker.order", message))
+        }
+    }
+}
+
 fn rule(spec: &CheckerSpec) -> Result<Checker, Refusal> {
+    if spec.order.is_some() {
+        let message = "only the sqlite checker has an order";
+        return Err(refuse("invalid_field", "checker.order", message));
+    }
     if spec.kind != "kattis" && !spec.flags.is_empty() {
         let message = "only the kattis checker has flags";
         return Err(refuse("invalid_field", "checker.flags", message));
@@ -68,7 +92,7 @@ fn rule(spec: &CheckerSpec) -> Result<Checker, Refusal> {
         }
         _ => {
             let message = "must be one of tokens, exact, lines, unordered, json, float, \
-                           kattis, program";
+                           kattis, program, sqlite";
             Err(refuse("unknown_checker", "checker.kind", message))
         }
     }

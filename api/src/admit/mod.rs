@@ -102,6 +102,10 @@ pub(crate) fn run_for(
             limits: &request.limits,
         },
     )?;
+    if !submission.runtime.runs() {
+        let message = "nothing of this language runs; it is for judgements only";
+        return Err(refuse("unknown_language", "language", message));
+    }
     if request.deterministic {
         let message = "deterministic runs are not available on this server";
         return Err(unenforceable("deterministic", message));
@@ -174,6 +178,7 @@ pub(crate) fn judgement_for(
         (Some(_), _) => Decider::Interactor,
         (None, Comparison::Program(_)) => Decider::Checker,
         (None, Comparison::Pure(_)) => Decider::Rule,
+        (None, Comparison::Rows(_)) => Decider::Rows,
     };
     let mut ids = BTreeSet::new();
     let mut tests = Vec::with_capacity(request.tests.len());

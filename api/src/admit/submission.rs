@@ -153,6 +153,10 @@ fn program(common: &Common<'_>, runtime: &Runtime) -> Result<Program, Refusal> {
             let entry = match common.entry {
                 Some(entry) => entry.clone(),
                 None if files.len() == 1 => files[0].path.clone(),
+                // Nothing starts, so nothing needs to be said about where.
+                None if !runtime.runs() => {
+                    files.first().map_or_else(String::new, |f| f.path.clone())
+                }
                 None => runtime.manifest.entry.clone(),
             };
             Ok(Program { files, entry })

@@ -1,6 +1,7 @@
 //! The tests of a judgement.
 
-use assize_judge::case::{Place, Test, TestKind, json};
+use assize_judge::case::{Gold, Place, Test, TestKind, json};
+use assize_judge::rows::{Cell, Row};
 use assize_runtimes::Runtime;
 use assize_runtimes::manifest::{Dialect, Harness};
 
@@ -32,6 +33,8 @@ pub(super) enum Decider {
     Checker,
     /// One that talks with it.
     Interactor,
+    /// We compare rows.
+    Rows,
 }
 
 /// Checks one test; `apart` when test scripts must run in a cell of their own.
@@ -45,12 +48,36 @@ pub(super) fn test(
     let at = |name: &str| format!("tests[{index}].{name}");
     let bad = |name: &str, message: &str| refuse("invalid_field", at(name), message);
     let id = spec.id.clone().unwrap_or_else(|| (index + 1).to_string());
+    match (&spec.database, decider == Decider::Rows) {
+        (Some(database), true) => {
+            let kind = query(index, spec, &database.script, runtime)?;
+            return Ok(Test { id, kind });
+        }
+        (Some(_), false) => return Err(bad("database", "is for the sqlite checker")),
+        (None, true) => return Err(bad("database", "is missing; the sqlite checker needs one")),
+        (None, false) => {}
+    }
+    if spec.query.is_some() || spec.rows.is_some() {
+        return Err(bad("database", "is missing; queries and rows need one"));
+    }
+    match (spec.file.is_some(), runtime.runs()) {
+        (true, true) => return Err(bad("file", "is for the language output")),
+        (false, false) => return Err(bad("file", "is missing; nothing of this language runs")),
+        (true, false) | (false, true) => {}
+    }
+    if decider == Decider::Interactor && !runtime.runs() {
+        return Err(bad(
+            "file",
+            "nothing runs that could talk with an interactor",
+        ));
+    }
     let function = spec.call.is_some() || spec.script.is_some();
     if function && decider != Decider::Rule {
         let message = "function tests have neither a checker program nor an interactor";
         return Err(refuse("invalid_field", format!("tests[{index}]"), message));
     }
-    let bare = decider != Decider::Rule && !function;
+    let author = matches!(decider, Decider::Checker | Decider::Interactor);
+    let bare = author && !function;
     let stdout = spec.stdout.clone().or(bare.then(String::new));
     let kinds = [stdout.is_some(), spec.call.is_some(), spec.script.is_some()];
     if kinds.iter().filter(|k| **k).count() != 1 {
@@ -81,9 +108,14 @@ pub(super) fn test(
     }
     let kind = if let Some(stdout) = stdout {
         let stdin = spec.stdin.clone().unwrap_or_default().into_bytes();
-        TestKind::Program {
-            stdin,
-            stdout: stdout.into_bytes(),
+        let stdout = stdout.into_bytes();
+        match spec.file.clone() {
+            None => TestKind::Program { stdin, stdout },
+            Some(file) => TestKind::Output {
+                file,
+                stdin,
+                stdout,
+            },
         }
     } else if let Some(script) = &spec.script {
         TestKind::Script {
@@ -126,4 +158,47 @@ pub(super) fn test(
         ));
     };
     Ok(Test { id, kind })
+}
+
+/// A query on a database.
+fn query(
+    index: usize,
+    spec: &TestSpec,
+    script: &str,
+    runtime: &Runtime,
+) -> Result<TestKind, Refusal> {
+    let at = |name: &str| format!("tests[{index}].{name}");
+    let bad = |name: &str, message: &str| refuse("invalid_field", at(name), message);
+    if !runtime.queries() {
+        return Err(bad("database", "is for the language sql"));
+    }
+    let others = [
+        ("stdin", spec.stdin.is_some()),
+        ("stdout", spec.stdout.is_some()),
+        ("call", spec.call.is_some()),
+        ("script", spec.script.is_some()),
+        ("file", spec.file.is_some()),
+        ("names", spec.names.is_some()),
+        ("returns", spec.returns.is_some()),
+    ];
+    if let Some((name, _)) = others.iter().find(|o| o.1) {
+        return Err(bad(name, "a test on a database has query or rows only"));
+    }
+    let gold = match (&spec.query, &spec.rows) {
+        (Some(query), None) => Gold::Query(query.clone()),
+        (None, Some(rows)) => {
+            let row = |(n, row): (usize, &Vec<_>)| {
+                let cells: Result<Row, String> = row.iter().map(Cell::from_json).collect();
+                cells.map_err(|e| bad(&format!("rows[{n}]"), &e))
+            };
+            Gold::Rows(rows.iter().enumerate().map(row).collect::<Result<_, _>>()?)
+        }
+        (Some(_), Some(_)) | (None, None) => {
+            return Err(bad("query", "give exactly one of query and rows"));
+        }
+    };
+    Ok(TestKind::Query {
+        database: script.to_owned(),
+        gold,
+    })
 }

@@ -120,7 +120,8 @@ pub struct JudgementRequest {
     pub nonce: Option<String>,
 }
 
-/// One test: `stdout` (with `stdin`), or `call` with `returns`, or `script`.
+/// One test: `stdout` (with `stdin`), or `call` with `returns`, or `script`, or
+/// `file` with `stdout`, or `database` with `query` or `rows`.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TestSpec {
@@ -135,6 +136,21 @@ pub struct TestSpec {
     /// the author's decides.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stdout: Option<String>,
+    /// The submission's file that is compared, where nothing runs (language
+    /// `output`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
+    /// The database that a query runs on (language `sql`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub database: Option<DatabaseSpec>,
+    /// The query whose rows are expected.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub query: Option<String>,
+    /// The rows that are expected: null, numbers, texts, booleans (as 0 and
+    /// 1) and `{"blob": hex}`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Vec<Vec<Object>>>)]
+    pub rows: Option<Vec<Vec<Value>>>,
     /// The call of a function test.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub call: Option<CallSpec>,
@@ -156,6 +172,14 @@ pub struct TestSpec {
     /// or (when absent) shared only if the script needs live objects.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub integrity: Option<String>,
+}
+
+/// A database that is made for one query.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DatabaseSpec {
+    /// SQL that makes it.
+    pub script: String,
 }
 
 /// Tells `"returns": null`, an expected `None`, from no `returns` at all.
@@ -180,7 +204,7 @@ pub struct CallSpec {
 }
 
 /// How outputs are compared: `tokens`, `exact`, `lines`, `unordered`, `json`,
-/// `float`, `kattis` or `program`.
+/// `float`, `kattis`, `program` or `sqlite`.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CheckerSpec {
@@ -200,6 +224,10 @@ pub struct CheckerSpec {
     /// as `case_sensitive` or `float_tolerance` and its number.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub flags: Vec<String>,
+    /// How `sqlite` compares rows: `set`, `multiset` (the default) or
+    /// `ordered`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub order: Option<String>,
     /// The checker of `program`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub program: Option<ProgramSpec>,
@@ -246,6 +274,7 @@ impl Default for CheckerSpec {
             rel: None,
             integers: None,
             flags: Vec::new(),
+            order: None,
             program: None,
         }
     }

@@ -1,25 +1,25 @@
 //! Judges submissions against a package, in cells.
 
 use std::path::Path;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use assize_executor::{End, Fault, FileSource, Outcome, Sealed};
+use assize_executor::{End, Fault, Outcome, Sealed};
 use assize_policies::{Limits, Profile};
-use assize_runtimes::{BackendChoice, Built, Program, Role, Runnable, Runtime};
+use assize_runtimes::{Built, Role, Runnable};
 use serde::Serialize;
 
-use super::data::{Grading, Group, Item, Settings, TestCase};
+use super::data::{Grading, Settings};
 use super::grading::{Graded, answer, code};
 use super::programs::Source;
 use super::verify::TimeLimit;
+use super::walk::Walk;
 use super::{Package, PackageError};
-use crate::case::{Case, Comparison, Submission, Test, TestKind, TestResult};
+use crate::case::{Case, Comparison, Submission};
 use crate::checker::{Checker, Kattis};
 use crate::engine::Engine;
 use crate::reward::Scheme;
-use crate::trials::{Opened, Trials};
+use crate::trials::Opened;
 use crate::validator::{Convention, Ready, Validator, clip};
 use crate::verdict::Verdict;
 
@@ -219,92 +219,6 @@ impl<'a> Bench<'a> {
         }
     }
 
-    /// The runtime of a program, by the endings of its files, and the program
-    /// as that runtime takes it.
-    pub fn program(&self, source: &Source) -> Result<(Arc<Runtime>, Program), BenchError> {
-        let fail = |what: String| BenchError::Package(format!("{}: {what}", source.name));
-        let mut languages: Vec<(&FileSource, Arc<Runtime>)> = Vec::new();
-        for file in &source.files {
-            if let Some(runtime) = self.by_ending(&file.path) {
-                languages.push((file, runtime));
-            }
-        }
-        let Some((_, runtime)) = languages.first() else {
-            let names: Vec<&str> = source.files.iter().map(|f| f.path.as_str()).collect();
-            let what = format!("no runtime of this host runs {}", names.join(", "));
-            return Err(fail(what));
-        };
-        let language = &runtime.manifest.language;
-        if let Some((_, other)) = languages
-            .iter()
-            .find(|(_, r)| r.manifest.language != *language)
-        {
-            let other = &other.manifest.language;
-            return Err(fail(format!(
-                "files of two languages, {language} and {other}"
-            )));
-        }
-        let of_two = |f: &&FileSource| {
-            let first = f.data.split(|b| *b == b'\n').next().unwrap_or_default();
-            first.starts_with(b"#!") && first.windows(7).any(|w| w == b"python2")
-        };
-        if source.files.iter().any(|f| of_two(&f)) {
-            return Err(fail("no runtime of this host runs Python 2".to_owned()));
-        }
-        let names = [runtime.manifest.entry.as_str(), "__main__.py"];
-        let named = source
-            .files
-            .iter()
-            .find(|f| names.contains(&f.path.as_str()));
-        let entry = match (named, languages.as_slice()) {
-            (Some(file), _) => file.path.clone(),
-            (None, [(only, _)]) => only.path.clone(),
-            (None, [(first, _), ..]) if runtime.manifest.compile.is_some() => first.path.clone(),
-            (None, _) => {
-                let what = format!("several files, and none is called {}", names[0]);
-                return Err(fail(what));
-            }
-        };
-        let program = Program {
-            files: source.files.clone(),
-            entry,
-        };
-        Ok((Arc::clone(runtime), program))
-    }
-
-    fn by_ending(&self, path: &str) -> Option<Arc<Runtime>> {
-        let ending = Path::new(path).extension()?.to_str()?;
-        // A header says nothing of what includes it.
-        if matches!(ending, "h" | "hpp") {
-            return None;
-        }
-        let registry = self.engine.registry();
-        let runs = |r: &&Arc<Runtime>| r.manifest.extensions.iter().any(|e| e == ending);
-        let named = registry.all().find(runs)?;
-        let language = &named.manifest.language;
-        registry.select(language, BackendChoice::Native).ok()
-    }
-
-    /// What the package puts beside every submission of this language, which
-    /// overwrites the submission's own.
-    fn include(&self, runtime: &Runtime, program: &mut Program) {
-        let manifest = &runtime.manifest;
-        let default = self.package.include.iter().filter(|s| s.name == "default");
-        let own = self
-            .package
-            .include
-            .iter()
-            .filter(|s| s.name == manifest.language || manifest.aliases.contains(&s.name));
-        for file in default.chain(own).flat_map(|s| &s.files) {
-            program.files.retain(|f| f.path != file.path);
-            program.files.push(file.clone());
-            // A driver takes the place of the submission's entry.
-            if file.path == manifest.entry {
-                program.entry.clone_from(&file.path);
-            }
-        }
-    }
-
     pub(super) fn comparison(&self, settings: &Settings) -> Result<Comparison, BenchError> {
         let flags = &settings.output_flags;
         match &self.validator {
@@ -381,7 +295,11 @@ impl<'a> Bench<'a> {
         Ok(judged)
     }
 
-    async fn grade(&self, settings: &Settings, parts: &[Graded]) -> Result<Graded, BenchError> {
+    pub(super) async fn grade(
+        &self,
+        settings: &Settings,
+        parts: &[Graded],
+    ) -> Result<Graded, BenchError> {
         let first = parts
             .iter()
             .map(|p| p.verdict)
@@ -416,94 +334,6 @@ impl<'a> Bench<'a> {
             verdict: Verdict::JudgeError,
             score: 0.0,
         }))
-    }
-}
-
-/// One submission on its way through the groups.
-struct Walk<'a> {
-    bench: &'a Bench<'a>,
-    trials: &'a Trials<'a>,
-    limit: TimeLimit,
-}
-
-type Walking<'a> = Pin<Box<dyn Future<Output = Result<Graded, BenchError>> + Send + 'a>>;
-
-impl Walk<'_> {
-    fn group<'w>(&'w self, group: &'w Group, judged: &'w mut Judged) -> Walking<'w> {
-        Box::pin(async move {
-            let settings = &group.settings;
-            let mut parts = Vec::new();
-            for item in &group.items {
-                let (sample, graded) = match item {
-                    Item::Case(case) => (false, self.case(case, settings, judged).await?),
-                    Item::Group(inner) => {
-                        (inner.name == "sample", self.group(inner, judged).await?)
-                    }
-                };
-                let ignored = match &settings.grading {
-                    Grading::Default(grader) => grader.ignore_sample && sample,
-                    Grading::Custom(_) | Grading::PassFail { .. } | Grading::Scores(_) => false,
-                };
-                if ignored {
-                    continue;
-                }
-                parts.push(graded);
-                if settings.stop && graded.verdict != Verdict::Accepted {
-                    break;
-                }
-            }
-            let whole = self.bench.grade(settings, &parts).await?;
-            judged.groups.push(GroupResult {
-                group: group.name.clone(),
-                verdict: whole.verdict,
-                score: self.bench.package.metadata.scoring.then_some(whole.score),
-            });
-            Ok(whole)
-        })
-    }
-
-    async fn case(
-        &self,
-        case: &TestCase,
-        settings: &Settings,
-        judged: &mut Judged,
-    ) -> Result<Graded, BenchError> {
-        let test = Test {
-            id: case.name.clone(),
-            kind: TestKind::Program {
-                stdin: read(&case.input)?,
-                stdout: read(&case.answer)?,
-            },
-        };
-        let by = self.bench.comparison(settings)?;
-        let TestResult {
-            id,
-            mut verdict,
-            mut detail,
-            score,
-            usage,
-            ..
-        } = self.trials.test_with(&test, &by).await?;
-        // It was given more time than it has, to see how far off it is.
-        let late = usage.cpu > Duration::from_secs_f64(self.limit.seconds);
-        if late && matches!(verdict, Verdict::Accepted | Verdict::WrongAnswer) {
-            verdict = Verdict::TimeLimitExceeded;
-            "CPU time ran out".clone_into(&mut detail);
-        }
-        let default = match verdict {
-            Verdict::Accepted => settings.accept_score,
-            _ => settings.reject_score,
-        };
-        let score = score.unwrap_or(default);
-        judged.cases.push(CaseResult {
-            id,
-            verdict,
-            detail,
-            score: self.bench.package.metadata.scoring.then_some(score),
-            cpu_ms: crate::case::millis(usage.cpu),
-            memory_peak_bytes: usage.memory_peak,
-        });
-        Ok(Graded { verdict, score })
     }
 }
 

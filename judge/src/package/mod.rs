@@ -9,13 +9,23 @@ mod bench;
 pub mod data;
 pub mod grading;
 mod label;
+mod language;
 mod metadata;
 mod programs;
 mod verify;
+mod walk;
 mod yaml;
 
 #[cfg(test)]
 mod tests;
+
+/// What reads a package's descriptions, for the fuzz targets.
+#[doc(hidden)]
+pub fn fuzz(text: &str) {
+    if let Ok(table) = yaml::parse("problem.yaml", text) {
+        let _ = metadata::metadata(&table, &mut Vec::new());
+    }
+}
 
 use std::path::{Path, PathBuf};
 
