@@ -28,8 +28,8 @@ impl Line {
                 language: "python",
                 prompt: String::new(),
                 canonical: Some(own.clone()),
-                // A literal that none of the programs returns or takes.
-                stub: "'assize: no prediction'".to_owned(),
+                // No literal, and a call without arguments.
+                stub: String::new(),
                 tests: vec![TestSpec {
                     id: Some(what.to_owned()),
                     prediction: Some(prediction),
