@@ -283,6 +283,9 @@ pub(crate) struct Eval {
     /// CPU time of each program, e.g. 3s
     #[arg(long, value_parser = duration_ms, default_value = "3s")]
     pub(crate) cpu: u64,
+    /// Memory of each program
+    #[arg(long, value_parser = bytes, default_value = "512M")]
+    pub(crate) memory: u64,
     /// A running server, e.g. http://127.0.0.1:8080 [default: one of our own]
     #[arg(long)]
     pub(crate) server: Option<String>,

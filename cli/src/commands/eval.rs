@@ -91,6 +91,7 @@ fn case(args: &Eval, task: &Task, sample: &Sample) -> JudgementRequest {
         limits: LimitsRequest {
             cpu_ms: Some(args.cpu),
             wall_ms: Some(args.cpu.saturating_mul(3)),
+            memory_bytes: Some(args.memory),
             ..LimitsRequest::default()
         },
         tests: task.tests.clone(),
