@@ -256,7 +256,7 @@ pub(crate) struct Judge {
 #[derive(Debug, ClapArgs)]
 #[command(group = clap::ArgGroup::new("solutions").required(true))]
 pub(crate) struct Eval {
-    /// HumanEval, HumanEval+, MBPP, MBPP+ or HumanEvalPack (JavaScript), .jsonl
+    /// HumanEval, HumanEval+, MBPP, MBPP+, CRUXEval or HumanEvalPack (JavaScript), .jsonl
     /// or .jsonl.gz
     pub(crate) dataset: PathBuf,
     /// Samples: lines of {"task_id", "completion"} or {"task_id", "solution"}

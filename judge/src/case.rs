@@ -68,6 +68,8 @@ pub struct Case {
     pub stop_on_first_failure: bool,
     /// How verdicts become a reward.
     pub reward: Scheme,
+    /// How often each test is tried again, to see whether it agrees with itself.
+    pub reruns: u32,
 }
 
 /// Who compares outputs.
@@ -99,6 +101,8 @@ pub struct Test {
     pub id: String,
     /// What it does.
     pub kind: TestKind,
+    /// Whether feedback may show its data.
+    pub public: bool,
 }
 
 /// What a test does.
@@ -139,6 +143,17 @@ pub enum TestKind {
         /// What the rows are compared with.
         gold: Gold,
     },
+    /// Runs the submission, a test script, against this program.
+    Subject {
+        /// What is tested.
+        program: Program,
+        /// Whether a good suite passes it.
+        sound: bool,
+        /// Where the suite may run.
+        place: Place,
+    },
+    /// Looks at the submission, a prediction about a program; it never runs.
+    Prediction(Prediction),
     /// Runs a test script that calls the candidate's functions.
     Script {
         /// The script.
@@ -147,6 +162,34 @@ pub enum TestKind {
         names: Option<Vec<String>>,
         /// Where it may run.
         place: Place,
+    },
+}
+
+/// What is predicted of a program, as CRUXEval asks.
+#[derive(Debug, Clone, Serialize)]
+pub struct Prediction {
+    /// Which of the two.
+    #[serde(flatten)]
+    pub known: Known,
+    /// The program.
+    pub program: String,
+    /// Its function.
+    pub function: String,
+}
+
+/// What is known of the call; the other is predicted.
+#[derive(Debug, Clone, Serialize)]
+#[serde(tag = "of", rename_all = "snake_case")]
+pub enum Known {
+    /// The output is predicted.
+    Output {
+        /// The arguments, as they stand between the parentheses.
+        input: String,
+    },
+    /// An input is predicted: any that gives this.
+    Input {
+        /// The value, as an expression.
+        output: String,
     },
 }
 
@@ -185,6 +228,8 @@ pub struct Judgement {
     pub reward: Option<f64>,
     /// The reward's channels, when they were asked for.
     pub channels: Option<Channels>,
+    /// Of a submission that is a test suite: what it is worth.
+    pub suite: Option<Suite>,
     /// Whether tests and candidate were in different processes.
     pub integrity: Integrity,
     /// What the compiler said, for languages that have one.
@@ -195,6 +240,17 @@ pub struct Judgement {
     pub backend: Backend,
     /// What ran it.
     pub runtime: Arc<Runtime>,
+}
+
+/// What a test suite is worth: one that fails a sound program is worth nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Suite {
+    /// Whether it passes every sound program.
+    pub valid: bool,
+    /// Wrong programs that it fails.
+    pub killed: usize,
+    /// Wrong programs there are.
+    pub mutants: usize,
 }
 
 /// How far the tests were from the candidate's reach. The greater, the nearer.
@@ -221,6 +277,8 @@ pub struct TestResult {
     pub score: Option<f64>,
     /// What the candidate's run used.
     pub usage: Usage,
+    /// How often it was tried.
+    pub attempts: u32,
     /// How far this test was from the candidate.
     pub integrity: Integrity,
     /// The tests of a suite by name, in the order they ran.

@@ -16,9 +16,9 @@ use crate::channel::{Answer, ask};
 use crate::checker::Checker;
 use crate::plain::{Json, equals_json};
 use crate::reward::Trial;
-use crate::script;
 use crate::trials::{Opened, Trials, Tried, untried};
 use crate::verdict::Verdict;
+use crate::{again, predict, script, suite};
 
 /// How a case that is under way waits for its next turn.
 pub type Turn<'a> = &'a mut (dyn FnMut() -> Pin<Box<dyn Future<Output = ()> + Send>> + Send);
@@ -137,6 +137,7 @@ impl Engine {
             tests: Vec::new(),
             reward: None,
             channels: None,
+            suite: None,
             integrity: Integrity::Isolated,
             compile: None,
             usage: Usage::default(),
@@ -176,7 +177,7 @@ impl Engine {
             if index > 0 {
                 turn().await;
             }
-            let result = trials.test(test).await?;
+            let result = again::steady(&trials, test, turn).await?;
             add(&mut judgement.usage, &result.usage);
             judgement.integrity = judgement.integrity.max(result.integrity);
             let passed = result.verdict == Verdict::Accepted;
@@ -189,8 +190,11 @@ impl Engine {
         let ran: Vec<Trial> = judgement.tests.iter().zip(&case.tests).map(trial).collect();
         let verdicts = ran.iter().map(|t| t.verdict);
         judgement.verdict = Verdict::fold(verdicts).unwrap_or(Verdict::JudgeError);
-        judgement.reward = case.reward.reward(&ran, case.tests.len());
-        judgement.channels = case.reward.channels(&ran, case.tests.len());
+        judgement.suite = suite::worth(case, &judgement.tests);
+        let total = case.tests.len() - suite::unrewarded(case);
+        let ran = suite::rewarded(case, ran);
+        judgement.reward = case.reward.reward(&ran, total);
+        judgement.channels = case.reward.channels(&ran, total);
         Ok(judgement)
     }
 
@@ -211,6 +215,12 @@ impl Engine {
                 stdin,
                 stdout,
             } => trials.output(file, stdin, stdout, by).await,
+            TestKind::Subject {
+                program,
+                sound,
+                place,
+            } => suite::run(trials, program, *sound, *place).await,
+            TestKind::Prediction(prediction) => predict::look(trials, prediction).await,
             TestKind::Query { database, gold } => trials.query(database, gold, by).await,
             TestKind::Call {
                 function,
@@ -232,6 +242,7 @@ impl Engine {
                     candidate: runnable,
                     script,
                     names: names.as_deref(),
+                    hostile: false,
                 };
                 trial.run(*place).await
             }
@@ -242,6 +253,7 @@ impl Engine {
                 verdict: tried.verdict,
                 detail: tried.detail,
                 score: tried.score,
+                attempts: 1,
                 usage: tried.outcome.as_ref().map(|o| o.usage).unwrap_or_default(),
                 integrity: tried.integrity,
                 subtests: tried.subtests,
@@ -411,6 +423,8 @@ fn trial((result, test): (&TestResult, &Test)) -> Trial {
         }
         TestKind::Output { stdin, .. } => stdin.len(),
         TestKind::Query { database, .. } => database.len(),
+        TestKind::Subject { program, .. } => program.files.iter().map(|f| f.data.len()).sum(),
+        TestKind::Prediction(prediction) => prediction.program.len(),
         TestKind::Script { script, .. } => script.len(),
     };
     let refused = |o: &Outcome| o.violations.iter().any(|v| v.kind == "syscall");

@@ -14,6 +14,8 @@ use crate::verdict::Verdict;
 
 /// Most bytes of a tester's report.
 pub(crate) const REPORT_BYTES: u64 = 1 << 20;
+/// What is said of a script that passes without having asked anything.
+pub(crate) const NEVER_USED: &str = "the test script never used the program";
 /// Most tests of a suite that are told apart.
 const MAX_SUBTESTS: usize = 1000;
 /// Times a pair is started before a lost cell becomes a fault.
@@ -48,6 +50,8 @@ pub(crate) struct Trial<'a> {
     pub(crate) candidate: &'a Runnable,
     pub(crate) script: &'a str,
     pub(crate) names: Option<&'a [String]>,
+    /// Whether the script is the submission and the candidate the author's.
+    pub(crate) hostile: bool,
 }
 
 impl Trial<'_> {
@@ -78,14 +82,24 @@ impl Trial<'_> {
             let (ours, theirs) = pair(submission)?;
             let limits = submission.limits;
             let mut a = self.plan(self.candidate, Role::Candidate, limits)?;
-            let mut b = self.plan(&tester, Role::Tester(&config), tester_limits(submission))?;
+            let tester_limits = match self.hostile {
+                true => limits,
+                false => tester_limits(submission),
+            };
+            let mut b = self.plan(&tester, Role::Tester(&config), tester_limits)?;
             a.channel = Some(ours);
             b.channel = Some(theirs);
             b.report_bytes = REPORT_BYTES;
             // Hash order of the test side is not the candidate's to foresee.
             b.env.retain(|(k, _)| k != "PYTHONHASHSEED");
             match self.executor.run_pair(a, b).await {
-                (Ok(candidate), Ok(tester)) => return Ok(conclude(candidate, &tester)),
+                (Ok(candidate), Ok(tester)) => {
+                    let (mut tried, live) = conclude(candidate, &tester);
+                    if self.hostile {
+                        tried.outcome = Some(tester);
+                    }
+                    return Ok((tried, live));
+                }
                 (Err(fault), _) | (_, Err(fault)) if fault.retryable() && attempt < ATTEMPTS => {
                     tracing::warn!(%fault, attempt, "a pair lost a cell, trying again");
                     attempt += 1;
@@ -221,10 +235,9 @@ fn verdict(candidate: &Outcome, tester: &Outcome, report: Option<Report>) -> (Ve
     };
     let what = describe(&report);
     match report.outcome.as_str() {
-        "passed" if report.calls == 0 && report.given == 0 => (
-            Verdict::JudgeError,
-            "the test script never used the program".to_owned(),
-        ),
+        "passed" if report.calls == 0 && report.given == 0 => {
+            (Verdict::JudgeError, NEVER_USED.to_owned())
+        }
         "passed" => (Verdict::Accepted, String::new()),
         "assertion" | "raised" | "bad_data" => (Verdict::WrongAnswer, what),
         "candidate_raised" if !report.tests.is_empty() => (Verdict::WrongAnswer, what),

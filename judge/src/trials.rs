@@ -69,6 +69,20 @@ impl From<(Verdict, String, Outcome)> for Tried {
     }
 }
 
+impl Tried {
+    /// Of a test for which nothing had to run.
+    pub(crate) fn without_run(verdict: Verdict, detail: String) -> Self {
+        Self {
+            verdict,
+            detail,
+            score: None,
+            integrity: Integrity::Isolated,
+            subtests: Vec::new(),
+            outcome: None,
+        }
+    }
+}
+
 impl Engine {
     /// Builds what a case needs: the candidate, and the author's program.
     pub async fn open<'a>(&'a self, case: &'a Case) -> Result<Opened<'a>, Fault> {
@@ -336,6 +350,7 @@ pub(crate) fn untried(test: &Test, reason: String) -> TestResult {
         verdict: Verdict::JudgeError,
         detail: reason,
         score: None,
+        attempts: 1,
         usage: assize_executor::Usage::default(),
         integrity: Integrity::Isolated,
         subtests: Vec::new(),

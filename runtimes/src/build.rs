@@ -69,6 +69,9 @@ pub enum Role<'a> {
     Candidate,
     /// The trusted test side, with the harness's configuration.
     Tester(&'a str),
+    /// The trusted side that looks at a prediction; its configuration comes as
+    /// standard input, the program is data.
+    Predict,
     /// Both in one interpreter; the configuration comes as standard input.
     Shared,
 }
@@ -301,6 +304,7 @@ impl Runnable {
             Role::Program(args) => (&manifest.run.argv, args, ""),
             Role::Candidate => (&harness()?.candidate, &[], ""),
             Role::Tester(config) => (&harness()?.tester, &[], config),
+            Role::Predict => (&harness()?.predict, &[], ""),
             Role::Shared => (&harness()?.shared, &[], ""),
         };
         let artefact = manifest

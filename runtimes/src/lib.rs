@@ -26,6 +26,7 @@ pub fn guest_files() -> Vec<(String, Vec<u8>)> {
         ),
         ("candidate.py", include_str!("../guest/python/candidate.py")),
         ("parade.py", include_str!("../guest/python/parade.py")),
+        ("predict.py", include_str!("../guest/python/predict.py")),
         ("plain.js", include_str!("../guest/javascript/plain.js")),
         ("plain.py", include_str!("../guest/python/plain.py")),
         ("shared.py", include_str!("../guest/python/shared.py")),

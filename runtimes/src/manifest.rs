@@ -113,6 +113,9 @@ pub struct Harness {
     /// live objects; none where there is no such mode.
     #[serde(default)]
     pub shared: Vec<String>,
+    /// Looks at predictions about programs; none where that is not done.
+    #[serde(default)]
+    pub predict: Vec<String>,
 }
 
 /// What a language's plain data is like.

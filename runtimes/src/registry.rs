@@ -85,6 +85,13 @@ impl Runtime {
         self.manifest.harness.is_some()
     }
 
+    /// Whether it can look at predictions about its programs.
+    #[must_use]
+    pub fn has_predictions(&self) -> bool {
+        let harness = self.manifest.harness.as_ref();
+        harness.is_some_and(|h| !h.predict.is_empty())
+    }
+
     /// Whether test scripts that need live objects can run in the program's
     /// own interpreter.
     #[must_use]

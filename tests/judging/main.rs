@@ -3,12 +3,14 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should panic")]
 
+mod again;
 mod checkers;
 mod defects;
 mod interactive;
 mod invariance;
 mod packages;
 mod sql;
+mod suites;
 
 use std::sync::{Arc, OnceLock};
 
@@ -38,6 +40,15 @@ pub(crate) fn judge_text(request: &str) -> Judgement {
     let request = serde_json::from_str(request).expect("known fields");
     let case = assize_api::admit_judgement(engine, &request).expect("a sound request");
     runtime.block_on(engine.judge(&case)).expect("no fault")
+}
+
+/// The feedback on a request, as it stands on the wire.
+pub(crate) fn feedback(request: &Value) -> Value {
+    let (runtime, engine) = engine();
+    let request = serde_json::from_value(request.clone()).expect("known fields");
+    let case = assize_api::admit_judgement(engine, &request).expect("a sound request");
+    let judged = runtime.block_on(engine.judge(&case)).expect("no fault");
+    serde_json::to_value(assize_judge::feedback::of(&case, &judged)).expect("JSON")
 }
 
 /// The field at which a request is refused.

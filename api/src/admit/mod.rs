@@ -1,6 +1,7 @@
 //! From a request to a checked case. Every refusal names its field; nothing
 //! past this point can fail for a reason that is the caller's.
 
+mod alone;
 mod checker;
 mod run;
 mod submission;
@@ -10,7 +11,7 @@ mod validator;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use assize_judge::case::{Case, Comparison, Run};
+use assize_judge::case::{Case, Comparison, Run, Test, TestKind};
 use assize_judge::engine::Engine;
 use assize_judge::reward::Scheme;
 
@@ -25,6 +26,8 @@ use validator::{Author, native_only, validator};
 
 /// Most tests of one case.
 const MAX_TESTS: usize = 10_000;
+/// Most reruns of each test.
+const MAX_RERUNS: u32 = 10;
 
 /// A request that is refused: the caller's to change.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -183,7 +186,7 @@ pub(crate) fn judgement_for(
     let mut ids = BTreeSet::new();
     let mut tests = Vec::with_capacity(request.tests.len());
     for (index, spec) in request.tests.iter().enumerate() {
-        let test = test(index, spec, &submission.runtime, apart, decider)?;
+        let test = test(index, spec, &submission, apart, decider)?;
         if !ids.insert(test.id.clone()) {
             let field = format!("tests[{index}].id");
             return Err(refuse(
@@ -194,7 +197,13 @@ pub(crate) fn judgement_for(
         }
         tests.push(test);
     }
-    let reward = Scheme::parse(&request.reward.scheme, &request.reward.params, tests.len())
+    let rewarded = rewarded(&tests)?;
+    let reruns = request.reruns.unwrap_or(0);
+    if reruns > MAX_RERUNS {
+        let message = format!("{reruns}, at most {MAX_RERUNS}");
+        return Err(refuse("invalid_field", "reruns", message));
+    }
+    let reward = Scheme::parse(&request.reward.scheme, &request.reward.params, rewarded)
         .map_err(|e| refuse("unknown_reward", "reward", e.to_string()))?;
     Ok(Case {
         submission,
@@ -203,5 +212,26 @@ pub(crate) fn judgement_for(
         interactor,
         stop_on_first_failure: request.stop_on_first_failure,
         reward,
+        reruns,
     })
+}
+
+/// Tests that make the reward: of a suite, those with wrong programs.
+fn rewarded(tests: &[Test]) -> Result<usize, Refusal> {
+    let of = |sound: bool| {
+        let is = |t: &&Test| matches!(&t.kind, TestKind::Subject { sound: s, .. } if *s == sound);
+        tests.iter().filter(is).count()
+    };
+    match (of(true), of(false)) {
+        (0, 0) => Ok(tests.len()),
+        (sound, wrong) if sound + wrong < tests.len() => {
+            let message = "a suite is tested by subjects alone";
+            Err(refuse("invalid_field", "tests", message))
+        }
+        (0, _) | (_, 0) => {
+            let message = "a suite needs a subject to pass and one to fail";
+            Err(refuse("invalid_field", "tests", message))
+        }
+        (_, wrong) => Ok(wrong),
+    }
 }

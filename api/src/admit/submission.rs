@@ -56,7 +56,34 @@ pub(super) fn submission(
         let message = format!("the wasi backend grants at most {WASI_MEMORY} bytes; use native");
         return Err(unenforceable("limits.memory_bytes", message));
     }
-    let program = program(common, &runtime)?;
+    let sources = Sources {
+        code: common.code,
+        files: common.files,
+        entry: common.entry,
+    };
+    let program = checked_program(&sources, &runtime, &limits)?;
+    Ok(Submission {
+        program,
+        runtime,
+        policy: Arc::clone(policy),
+        limits,
+    })
+}
+
+/// A program as a request gives it.
+pub(super) struct Sources<'a> {
+    pub(super) code: Option<&'a String>,
+    pub(super) files: Option<&'a BTreeMap<String, FileSpec>>,
+    pub(super) entry: Option<&'a String>,
+}
+
+/// A program that fits its limits.
+pub(super) fn checked_program(
+    sources: &Sources<'_>,
+    runtime: &Runtime,
+    limits: &Limits,
+) -> Result<Program, Refusal> {
+    let program = program(sources, runtime)?;
     program.check().map_err(|e| {
         let field = match &e {
             assize_runtimes::ProgramError::NoEntry(_) => "entry",
@@ -76,12 +103,7 @@ pub(super) fn submission(
         let message = format!("{} files, more than limits.files", program.files.len());
         return Err(refuse("too_many_files", "files", message));
     }
-    Ok(Submission {
-        program,
-        runtime,
-        policy: Arc::clone(policy),
-        limits,
-    })
+    Ok(program)
 }
 
 fn limits(
@@ -117,8 +139,8 @@ fn host_memory() -> u64 {
     kib.map_or(u64::MAX, |kib| kib << 10)
 }
 
-fn program(common: &Common<'_>, runtime: &Runtime) -> Result<Program, Refusal> {
-    match (common.code, common.files) {
+fn program(sources: &Sources<'_>, runtime: &Runtime) -> Result<Program, Refusal> {
+    match (sources.code, sources.files) {
         (Some(_), Some(_)) => Err(refuse(
             "invalid_field",
             "files",
@@ -127,7 +149,7 @@ fn program(common: &Common<'_>, runtime: &Runtime) -> Result<Program, Refusal> {
         (None, None) => Err(refuse("missing_field", "code", "give code or files")),
         (Some(code), None) => {
             let mut program = Program::single(runtime, code.clone().into_bytes());
-            if let Some(entry) = common.entry {
+            if let Some(entry) = sources.entry {
                 if !plain_relative(entry) {
                     return Err(refuse(
                         "invalid_field",
@@ -150,7 +172,7 @@ fn program(common: &Common<'_>, runtime: &Runtime) -> Result<Program, Refusal> {
                     executable: false,
                 });
             }
-            let entry = match common.entry {
+            let entry = match sources.entry {
                 Some(entry) => entry.clone(),
                 None if files.len() == 1 => files[0].path.clone(),
                 // Nothing starts, so nothing needs to be said about where.

@@ -1,10 +1,11 @@
 //! The tests of a judgement.
 
-use assize_judge::case::{Gold, Place, Test, TestKind, json};
+use assize_judge::case::{Gold, Place, Submission, Test, TestKind, json};
 use assize_judge::rows::{Cell, Row};
 use assize_runtimes::Runtime;
 use assize_runtimes::manifest::{Dialect, Harness};
 
+use super::alone::alone;
 use super::{Refusal, refuse};
 use crate::types::TestSpec;
 
@@ -41,17 +42,30 @@ pub(super) enum Decider {
 pub(super) fn test(
     index: usize,
     spec: &TestSpec,
-    runtime: &Runtime,
+    submission: &Submission,
     apart: bool,
     decider: Decider,
 ) -> Result<Test, Refusal> {
     let at = |name: &str| format!("tests[{index}].{name}");
     let bad = |name: &str, message: &str| refuse("invalid_field", at(name), message);
+    let runtime = &submission.runtime;
     let id = spec.id.clone().unwrap_or_else(|| (index + 1).to_string());
+    if spec.subject.is_some() || spec.expect.is_some() || spec.prediction.is_some() {
+        let kind = alone(index, spec, decider, submission, apart)?;
+        return Ok(Test {
+            id,
+            kind,
+            public: spec.public,
+        });
+    }
     match (&spec.database, decider == Decider::Rows) {
         (Some(database), true) => {
             let kind = query(index, spec, &database.script, runtime)?;
-            return Ok(Test { id, kind });
+            return Ok(Test {
+                id,
+                kind,
+                public: spec.public,
+            });
         }
         (Some(_), false) => return Err(bad("database", "is for the sqlite checker")),
         (None, true) => return Err(bad("database", "is missing; the sqlite checker needs one")),
@@ -157,7 +171,11 @@ pub(super) fn test(
             "no kind of test",
         ));
     };
-    Ok(Test { id, kind })
+    Ok(Test {
+        id,
+        kind,
+        public: spec.public,
+    })
 }
 
 /// A query on a database.

@@ -24,6 +24,7 @@ fn body() -> JudgementBody {
         score: None,
         integrity: Integrity::Isolated,
         subtests: Vec::new(),
+        attempts: 1,
         usage: UsageBody::default(),
         stdout: None,
         stderr: None,
@@ -48,6 +49,8 @@ fn body() -> JudgementBody {
         },
         queued_ms: 0.0,
         group: None,
+        suite: None,
+        feedback: None,
         receipt: None,
     }
 }

@@ -116,6 +116,7 @@ impl Asked<'_> {
                     tests: Vec::new(),
                     checker,
                     interactor: None,
+                    reruns: 0,
                     stop_on_first_failure: self.filter,
                     reward: Scheme::Binary,
                 },

@@ -133,6 +133,7 @@ impl App {
         mut request: JudgementRequest,
     ) -> Result<JudgementBody, ApiError> {
         let group = request.group.take();
+        let feedback = request.feedback;
         let (rights, engine) = (caller.rights.clone(), Arc::clone(&self.engine));
         let bytes = plain_data(&request);
         let check = move || {
@@ -168,6 +169,7 @@ impl App {
                 .inc();
         }
         let mut body = present::judgement(new_id("jdg"), &judged, queued, group);
+        body.feedback = feedback.then(|| assize_judge::feedback::of(&case, &judged));
         body.receipt = digests.map(|digests| receipt::issue(&self.signer, digests, &body));
         Ok(body)
     }

@@ -5,8 +5,8 @@ mod response;
 mod selection;
 
 pub use request::{
-    BatchRequest, CallSpec, CheckerSpec, DatabaseSpec, FileSpec, JudgementRequest, ProgramSpec,
-    RewardSpec, RunRequest, TestSpec,
+    BatchRequest, CallSpec, CheckerSpec, DatabaseSpec, FileSpec, JudgementRequest, PredictionSpec,
+    ProgramSpec, RewardSpec, RunRequest, TestSpec,
 };
 pub use response::{
     Answer, CompileBody, ErrorBody, ErrorDetail, FileBody, JudgementBody, RunBody, RunStatus,

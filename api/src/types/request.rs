@@ -108,6 +108,14 @@ pub struct JudgementRequest {
     /// The prompt this belongs to; echoed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<String>,
+    /// How often each test is tried again, to see whether it agrees with
+    /// itself: from 0 to 10. A test near a limit, or under host pressure, is
+    /// tried twice anyway.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reruns: Option<u32>,
+    /// Ask for feedback that a model may be shown.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub feedback: bool,
     /// Refuse a weaker integrity than this (`isolated`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub require_integrity: Option<String>,
@@ -168,10 +176,56 @@ pub struct TestSpec {
     /// Names the script takes from the candidate; found out when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub names: Option<Vec<String>>,
+    /// The program that the submission, a test suite, is run against.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<SubjectSpec>,
+    /// Whether a good suite passes (`pass`) or fails (`fail`) the subject.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expect: Option<String>,
+    /// What the submission, a literal, predicts about a program.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prediction: Option<PredictionSpec>,
+    /// Whether feedback may show this test's data.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub public: bool,
     /// Where the script runs: `isolated` from the candidate, `shared` with it,
     /// or (when absent) shared only if the script needs live objects.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub integrity: Option<String>,
+}
+
+/// A program that a test suite is run against: gold or mutant, in the
+/// submission's language.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SubjectSpec {
+    /// The program, when it is one file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+    /// The program, when it is several files.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub files: Option<BTreeMap<String, FileSpec>>,
+    /// The file to start with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub entry: Option<String>,
+}
+
+/// A prediction about a call: of its output, where `input` is given, or of an
+/// input, where `output` is.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PredictionSpec {
+    /// The program.
+    pub program: String,
+    /// Its function; `f` when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub function: Option<String>,
+    /// Arguments, as they stand between the parentheses.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub input: Option<String>,
+    /// What the call gives, as an expression.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output: Option<String>,
 }
 
 /// A database that is made for one query.

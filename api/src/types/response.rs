@@ -169,6 +169,14 @@ pub struct JudgementBody {
     /// `isolated`: tests and candidate were in different cells.
     #[schema(value_type = String)]
     pub integrity: assize_judge::case::Integrity,
+    /// Of a submission that is a test suite: what it is worth.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    pub suite: Option<assize_judge::case::Suite>,
+    /// What a model may be told, when it was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    pub feedback: Option<assize_judge::feedback::Feedback>,
     /// What its compiler said.
     pub compile: Option<CompileBody>,
     /// Sum over the tests.
@@ -208,12 +216,23 @@ pub struct TestBody {
     /// tests by name.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub subtests: Vec<SubtestBody>,
+    /// How often it was tried, where more than once.
+    #[serde(skip_serializing_if = "once")]
+    pub attempts: u32,
     /// Standard output of the candidate.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stdout: Option<StreamBody>,
     /// Standard error of the candidate.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stderr: Option<StreamBody>,
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes a reference"
+)]
+fn once(attempts: &u32) -> bool {
+    *attempts == 1
 }
 
 /// One test function of a test script.

@@ -2,6 +2,7 @@
 //! line, plain or gzipped. Each format has a file; which one a line is in is
 //! told by its members.
 
+mod cruxeval;
 mod evalplus;
 mod humaneval;
 mod mbpp;
@@ -66,14 +67,16 @@ impl Task {
         }
     }
 
-    fn from_line(line: Value) -> Result<Self, serde_json::Error> {
+    fn from_line(line: Value) -> Result<Vec<Self>, serde_json::Error> {
         let has = |name: &str| line.get(name).is_some();
         if has("plus_input") {
-            serde_json::from_value::<evalplus::Line>(line).map(Self::from)
+            serde_json::from_value::<evalplus::Line>(line).map(|l| vec![l.into()])
         } else if has("test_list") {
-            serde_json::from_value::<mbpp::Line>(line).map(Self::from)
+            serde_json::from_value::<mbpp::Line>(line).map(|l| vec![l.into()])
+        } else if has("input") && has("output") && has("code") {
+            serde_json::from_value::<cruxeval::Line>(line).map(|l| l.tasks().into())
         } else {
-            serde_json::from_value::<humaneval::Line>(line).map(Self::from)
+            serde_json::from_value::<humaneval::Line>(line).map(|l| vec![l.into()])
         }
     }
 }
@@ -82,9 +85,9 @@ impl Task {
 pub(crate) fn tasks(path: &Path) -> Result<BTreeMap<String, Task>> {
     let mut tasks = BTreeMap::new();
     for (number, line) in lines::<Value>(path)?.into_iter().enumerate() {
-        let task = Task::from_line(line)
+        let of_line = Task::from_line(line)
             .map_err(|e| Usage(format!("{} task {}: {e}", path.display(), number + 1)))?;
-        tasks.insert(task.id.clone(), task);
+        tasks.extend(of_line.into_iter().map(|task| (task.id.clone(), task)));
     }
     if tasks.is_empty() {
         return Err(Usage(format!("{}: no tasks", path.display())).into());

@@ -256,6 +256,7 @@ impl<'a> Bench<'a> {
             interactor,
             stop_on_first_failure: false,
             reward: Scheme::Binary,
+            reruns: 0,
         };
         let ready = self.validator.as_ref().map(|(_, ready)| ready.clone());
         let mut judged = Judged {

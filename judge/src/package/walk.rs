@@ -66,6 +66,7 @@ impl Walk<'_> {
                 stdin: read(&case.input)?,
                 stdout: read(&case.answer)?,
             },
+            public: false,
         };
         let by = self.bench.comparison(settings)?;
         let TestResult {

@@ -53,6 +53,29 @@ pub enum JsonError {
 }
 
 impl Json {
+    /// The value as JSON text, for people.
+    #[must_use]
+    pub fn show(&self) -> String {
+        let text = |s: &str| serde_json::Value::from(s).to_string();
+        match self {
+            Self::Null => "null".to_owned(),
+            Self::Bool(b) => b.to_string(),
+            Self::Int(Int::Small(n)) => n.to_string(),
+            Self::Int(n) => n.to_hex(),
+            Self::Float(f) => f.to_string(),
+            Self::Str(s) => text(s),
+            Self::Array(items) => {
+                let items: Vec<String> = items.iter().map(Self::show).collect();
+                format!("[{}]", items.join(", "))
+            }
+            Self::Object(pairs) => {
+                let pair = |(k, v): &(String, Self)| format!("{}: {}", text(k), v.show());
+                let pairs: Vec<String> = pairs.iter().map(pair).collect();
+                format!("{{{}}}", pairs.join(", "))
+            }
+        }
+    }
+
     /// Whether two values are the same, whatever the order of members.
     #[must_use]
     pub fn same(&self, other: &Self) -> bool {
