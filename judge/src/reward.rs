@@ -289,4 +289,6 @@ fn worst(ran: &[Trial], all: bool) -> Worst {
 }
 
 #[cfg(test)]
+mod order;
+#[cfg(test)]
 mod tests;

@@ -209,9 +209,12 @@ mod tests {
     proptest! {
         #[test]
         fn n_at_k_equals_counting_every_draw(
-            n in 1u64..=4, k in 1u64..=6, drawn in 1u64..=8, passing in 0u64..=8, solving in 0u64..=8,
+            n in 1u64..=4,
+            (k, drawn, passing, solving) in (1u64..=8).prop_flat_map(|drawn| {
+                let passing = (0..=drawn).prop_flat_map(|p| (Just(p), 0..=p));
+                (1..=drawn.min(6), Just(drawn), passing)
+            }).prop_map(|(k, drawn, (passing, solving))| (k, drawn, passing, solving)),
         ) {
-            prop_assume!(k <= drawn && passing <= drawn && solving <= passing);
             // Samples 0.. solve, then those that only pass the examples.
             let draws = (0u32..1 << drawn).filter(|d| u64::from(d.count_ones()) == k);
             let (mut sum, mut all) = (0.0, 0.0);
@@ -226,15 +229,17 @@ mod tests {
         }
 
         #[test]
-        fn submitting_every_sample_is_pass_at_k(k in 1u64..60, drawn in 1u64..400, c in 0u64..400) {
-            prop_assume!(k <= drawn && c <= drawn);
+        fn submitting_every_sample_is_pass_at_k(
+            (drawn, k, c) in (1u64..400).prop_flat_map(|n| (Just(n), 1..=n.min(60), 0..=n)),
+        ) {
             let want = pass_at_k(drawn, c, k).unwrap();
             prop_assert!((n_at_k(k, k, drawn, drawn, c).unwrap() - want).abs() < 1e-12);
         }
 
         #[test]
-        fn all_of_k_equals_counting_every_draw(n in 1u64..=8, c in 0u64..=8, k in 1u64..=8) {
-            prop_assume!(c <= n && k <= n);
+        fn all_of_k_equals_counting_every_draw(
+            (n, c, k) in (1u64..=8).prop_flat_map(|n| (Just(n), 0..=n, 1..=n)),
+        ) {
             let draws = (0u32..1 << n).filter(|draw| u64::from(draw.count_ones()) == k);
             let (mut hits, mut all) = (0.0, 0.0);
             for draw in draws {
@@ -247,8 +252,9 @@ mod tests {
         }
 
         #[test]
-        fn it_equals_counting_every_draw(n in 1u64..=8, c in 0u64..=8, k in 1u64..=8) {
-            prop_assume!(c <= n && k <= n);
+        fn it_equals_counting_every_draw(
+            (n, c, k) in (1u64..=8).prop_flat_map(|n| (Just(n), 0..=n, 1..=n)),
+        ) {
             let draws = (0u32..1 << n).filter(|draw| u64::from(draw.count_ones()) == k);
             let (mut hits, mut all) = (0.0, 0.0);
             for draw in draws {
@@ -261,8 +267,9 @@ mod tests {
         }
 
         #[test]
-        fn it_stays_a_probability_and_grows_with_c(n in 1u64..5000, c in 0u64..5000, k in 1u64..5000) {
-            prop_assume!(c < n && k <= n);
+        fn it_stays_a_probability_and_grows_with_c(
+            (n, c, k) in (1u64..5000).prop_flat_map(|n| (Just(n), 0..n, 1..=n)),
+        ) {
             let (less, more) = (pass_at_k(n, c, k).unwrap(), pass_at_k(n, c + 1, k).unwrap());
             prop_assert!((0.0..=1.0).contains(&less) && less <= more + 1e-12);
         }
