@@ -33,6 +33,7 @@ pub fn guest_files() -> Vec<(String, Vec<u8>)> {
         ("sharing.py", include_str!("../guest/python/sharing.py")),
         ("sql.py", include_str!("../guest/sql/run.py")),
         ("suites.py", include_str!("../guest/python/suites.py")),
+        ("remote.js", include_str!("../guest/javascript/remote.js")),
         ("suite.js", include_str!("../guest/javascript/suite.js")),
         ("expect.js", include_str!("../guest/javascript/expect.js")),
         ("tester.js", include_str!("../guest/javascript/tester.js")),

@@ -20,12 +20,12 @@ function* upTo(n) { for (let i = 0; i < n; i++) yield i; }
 const nothing = () => {};
 const wrap = x => [x];
 class Solution { twice(x) { return 2 * x; } }
-class Foo { constructor(x) { this.x = x; } }
+class Foo { constructor(x) { this.x = x; } take() {} }
 let constant = 7;
 module.exports.exported = x => -x;
 ";
 
-fn request(code: &str, tests: Vec<Value>) -> JudgementRequest {
+pub(crate) fn request(code: &str, tests: Vec<Value>) -> JudgementRequest {
     let tests = tests
         .into_iter()
         .map(|t| serde_json::from_value::<TestSpec>(t).unwrap());
@@ -37,7 +37,7 @@ fn request(code: &str, tests: Vec<Value>) -> JudgementRequest {
     }
 }
 
-fn script(code: &str, script: &str) -> Judgement {
+pub(crate) fn script(code: &str, script: &str) -> Judgement {
     judge(&request(code, vec![json!({"script": script})]))
 }
 
@@ -192,7 +192,9 @@ fn whose_fault_a_script_is() {
         ("add(1, 2); process.exit(1)", "WA", "exit status"),
         ("add(1, 2); throw new Error('x')", "WA", "x"),
         ("id(() => 1)", "JE", "live objects"),
-        ("new Foo(1)", "JE", "live objects"),
+        ("class Bar extends Foo {}", "JE", "live objects"),
+        ("new Foo(1).take(() => 1)", "JE", "live objects"),
+        ("new Foo(1).absent()", "WA", "is not a function"),
         ("Foo.prototype.x", "JE", "live objects"),
     ];
     for (text, code, detail) in cases {

@@ -11,6 +11,7 @@ mod hacks;
 mod humaneval;
 mod javascript;
 mod javascript_liars;
+mod javascript_objects;
 mod shared;
 
 use std::sync::{Arc, OnceLock};

@@ -17,6 +17,7 @@ const { pathToFileURL } = require('node:url');
 const plain = require('./plain.js');
 
 const MAX_MESSAGE = 2000;
+const { apply } = Reflect;
 const BUILT_IN = ['EvalError', 'RangeError', 'ReferenceError', 'SyntaxError', 'TypeError', 'URIError', 'AggregateError', 'Error'];
 
 /** What was thrown, as data: its name, its built-in ancestors, its text. */
@@ -93,29 +94,80 @@ function look(exported, local) {
   };
 }
 
-function changed(given, live) {
+const MAX_HANDLES = 100_000;
+
+/** Objects that stay here and that the test side holds by number. */
+class Handles {
+  constructor() {
+    this.objects = [];
+    this.numbers = new Map();
+    // Of class instances and functions; what is data crosses as data.
+    this.hold = (x) => {
+      if (typeof x !== 'function') {
+        if (typeof x !== 'object' || x === null || Array.isArray(x)) return undefined;
+        const prototype = Object.getPrototypeOf(x);
+        const data = [null, Object.prototype, Map.prototype, Set.prototype, Date.prototype, RegExp.prototype];
+        if (data.includes(prototype) || x instanceof Uint8Array || x instanceof Error) return undefined;
+        if (typeof x.next === 'function' && typeof x[Symbol.iterator] === 'function') return undefined;
+      }
+      if (!this.numbers.has(x)) {
+        if (this.objects.length === MAX_HANDLES) throw new plain.NotPlain(`more than ${MAX_HANDLES} objects`);
+        this.numbers.set(x, this.objects.push(x) - 1);
+      }
+      const name = typeof x === 'function' ? x.name : x.constructor?.name;
+      return [this.numbers.get(x), plain.clip(String(name ?? ''), 100), typeof x === 'function'];
+    };
+    this.met = { remote: (id) => this.at(id) };
+  }
+
+  at(id) {
+    if (!Number.isSafeInteger(id) || !(id in this.objects)) throw new plain.BadData('no such object');
+    return this.objects[id];
+  }
+
+  encode(value) {
+    return plain.encode(value, false, this.hold);
+  }
+
+  decode(tree) {
+    return plain.decode(tree, this.met);
+  }
+}
+
+/** What a request is about: a name of the program's, or a held object's. */
+function aim(find, handles, request) {
+  if (request.of === undefined) return { target: find(request.name, request.own === true) };
+  const self = handles.at(request.of);
+  return request.name === '' ? { target: self } : { target: self[request.name], self };
+}
+
+function changed(given, live, handles) {
   const out = [];
   given.forEach((before, key) => {
     const value = live[key];
-    if (typeof value !== 'object' || value === null) return;
-    const after = plain.encode(value);
+    if (typeof value !== 'object' || value === null || handles.numbers.has(value)) return;
+    const after = handles.encode(value);
     if (JSON.stringify(after) !== JSON.stringify(before)) out.push([key, after]);
   });
   return out;
 }
 
-async function call(find, request, file) {
-  const live = request.args.map((tree) => plain.decode(tree));
+async function call(find, handles, request, file) {
+  const live = request.args.map((tree) => handles.decode(tree));
   let reply = {};
+  if (request.kind !== undefined) {
+    const kind = find(request.kind);
+    return { value: typeof kind === 'function' && handles.at(request.of) instanceof kind };
+  }
   try {
-    const target = find(request.name);
+    const { target, self } = aim(find, handles, request);
     if (typeof target !== 'function') return { missing: true };
-    let result = target(...live);
+    let result = request.construct === true ? new target(...live) : apply(target, self, live);
     if (typeof result?.then === 'function') {
       reply.promise = true;
       result = await result;
     }
-    reply.value = plain.encode(result);
+    reply.value = request.objects === true ? handles.encode(result) : plain.encode(result);
     const same = typeof result === 'object' && result !== null ? live.indexOf(result) : -1;
     if (same >= 0) reply.same = same;
   } catch (error) {
@@ -123,7 +175,7 @@ async function call(find, request, file) {
     reply = { ...(reply.promise && { promise: true }), raised: describe(error, file) };
   }
   try {
-    const after = changed(request.args, live);
+    const after = changed(request.args, live, handles);
     if (after.length > 0) reply.args = after;
   } catch (error) {
     return { not_plain: `an argument after the call: ${plain.clip(error?.message, 200)}` };
@@ -131,13 +183,32 @@ async function call(find, request, file) {
   return reply;
 }
 
-function get(find, request) {
+function get(find, handles, request) {
   try {
-    const value = find(request.name, request.own === true);
+    const { target: value } = aim(find, handles, request);
     if (value === undefined) return { missing: true };
-    return typeof value === 'function' ? { callable: true } : { value: plain.encode(value) };
+    if (typeof value === 'function') return { callable: true };
+    return { value: handles.encode(value) };
   } catch (error) {
     return error instanceof plain.NotPlain ? { not_plain: error.message } : { missing: true };
+  }
+}
+
+/** The smaller questions about a held object. */
+function ask(verb, handles, request) {
+  try {
+    const self = handles.at(request.of);
+    if (verb === 'keys') return { value: plain.encode(Object.keys(self)) };
+    if (verb === 'set') {
+      self[request.name] = handles.decode(request.value);
+      return { value: null };
+    }
+    if (typeof self[Symbol.iterator] !== 'function') return { missing: true };
+    const items = [];
+    for (const item of self) if (items.push(item) > 100_000) return { not_plain: 'more than 100000 items' };
+    return { value: handles.encode(items) };
+  } catch (error) {
+    return { not_plain: plain.clip(String(error?.message), 200) };
   }
 }
 
@@ -153,10 +224,14 @@ async function main() {
     channel.send({ load: describe(error, file) });
     process.exit(1);
   }
+  const handles = new Handles();
   channel.send({ ready: true });
   for (let message = channel.receive(); message !== null; message = channel.receive()) {
     const [[verb, request]] = Object.entries(message);
-    const answer = verb === 'call' ? await call(find, request, file) : get(find, request);
+    const answer =
+      verb === 'call' ? await call(find, handles, request, file)
+      : verb === 'get' ? get(find, handles, request)
+      : ask(verb, handles, request);
     try {
       channel.send({ id: request.id, ...answer });
     } catch (error) {

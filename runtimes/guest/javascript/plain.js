@@ -9,11 +9,14 @@
 //     {"M": [[k, v], ..]}    a Map
 //     {"D": ms}              a Date; null when invalid
 //     {"x": [source, flags]} a RegExp
+//     {"h": ..}              an object by its handle, where both sides hold
+//                            them: a number there, [number, class, is it a
+//                            function] back (remote.js)
 //     {"o": [class, text]}   anything else: it stays where it is
 //
 // A value is rebuilt as a genuine built-in of this process, never as an object
 // whose behaviour its sender chose: no toJSON, no getters, no prototypes cross.
-// Deliberately absent: object identity, sparse arrays, symbols.
+// Deliberately absent: identity of data, sparse arrays, symbols.
 
 const fs = require('node:fs');
 
@@ -110,7 +113,7 @@ const METHODS = new Set(
  * `value` as tagged JSON. `strict` refuses what would not arrive as what it is:
  * the trusted side encodes arguments strictly, the candidate's side leniently.
  */
-function encode(value, strict = false) {
+function encode(value, strict = false, objects = undefined) {
   let nodes = 0;
   let size = 0;
   const room = (bytes) => {
@@ -123,6 +126,8 @@ function encode(value, strict = false) {
     if (depth > MAX_DEPTH) throw new NotPlain(`nested more than ${MAX_DEPTH} levels, or a cycle`);
     const each = (items) => Array.from(items, (item) => walk(item, depth + 1));
     const pairs = (entries) => Array.from(entries, ([k, v]) => [walk(k, depth + 1), walk(v, depth + 1)]);
+    const held = objects?.(x);
+    if (held !== undefined) return { h: held };
     switch (typeof x) {
       case 'undefined':
         return { u: [] };
@@ -250,6 +255,9 @@ function decode(tree, met = {}) {
         }
       case 'g':
         return each(body)[Symbol.iterator]();
+      case 'h':
+        if (met.remote === undefined) bad('a handle');
+        return met.remote(body);
       case 'o':
         met.opaque = (met.opaque ?? 0) + 1;
         return new Opaque(clip(text(list(body)[0]), 100), clip(text(body[1]), MAX_TEXT));

@@ -14,6 +14,7 @@ const fs = require('node:fs');
 const path = require('node:path');
 const { createRequire, isBuiltin } = require('node:module');
 const plain = require('./plain.js');
+const { Objects, handle } = require('./remote.js');
 const { Suite } = require('./suite.js');
 
 const MAX_MESSAGE = 2000;
@@ -38,6 +39,8 @@ class Trial {
     this.raised = new WeakSet();
     this.met = { opaque: 0 };
     this.failed = null; // a console.assert that did not hold
+    this.objects = new Objects(this);
+    this.met.remote = (body) => this.objects.of(body);
   }
 
   stop(outcome, message, type = 'Stop') {
@@ -115,19 +118,30 @@ class Trial {
     return error;
   }
 
-  call(name, args) {
+  /** `about`: the remote object it is about, whether it is made by the script
+   *  (`made`), and whether this makes another (`construct`). */
+  call(name, args, about = {}) {
     this.check();
     this.calls += 1;
     let sent;
     try {
-      sent = args.map((value) => plain.encode(value, true));
+      sent = args.map((value) => this.encode(value));
     } catch (error) {
+      // Of an object that the candidate returned where data was expected, the
+      // methods are its own choice, and so is what the script hands to them.
+      if (about.of !== undefined && !about.made && error instanceof plain.NotPlain) {
+        throw this.marked(new CandidateError(`an argument of ${name}: ${error.message}`));
+      }
       const missing = args.find((value) => value?.[STANDS_FOR] === this);
       if (missing) this.stop('missing', `${missing.name} is no plain data`, 'ReferenceError');
       this.refuse(name, error);
     }
-    const answer = this.ask('call', { name, args: sent, kwargs: [] });
-    if (answer.missing === true) this.missing(name);
+    const { made, ...where } = about;
+    const answer = this.ask('call', { name, args: sent, kwargs: [], objects: true, ...where });
+    if (answer.missing === true) {
+      if (about.of !== undefined) throw this.marked(new TypeError(`${name} is not a function`));
+      this.missing(name);
+    }
     if (typeof answer.not_plain === 'string') {
       throw this.marked(new CandidateError(plain.clip(answer.not_plain, MAX_MESSAGE)));
     }
@@ -139,6 +153,13 @@ class Trial {
       throw error;
     }
     if (!('value' in answer)) this.nonsense('no answer');
+    if (about.construct === true) {
+      try {
+        return this.objects.of(answer.value?.h, true);
+      } catch (error) {
+        this.nonsense(error.message);
+      }
+    }
     let value = this.decode(answer.value);
     if (answer.same !== undefined) {
       const twin = Number.isInteger(answer.same) ? args[answer.same] : undefined;
@@ -147,6 +168,21 @@ class Trial {
       value = twin;
     }
     return late ? Promise.resolve(value) : value;
+  }
+
+  encode(value) {
+    return plain.encode(value, true, handle);
+  }
+
+  write(of, name, value) {
+    this.check();
+    let sent;
+    try {
+      sent = this.encode(value);
+    } catch (error) {
+      this.refuse(name, error);
+    }
+    this.value(this.ask('set', { of, name, value: sent }));
   }
 
   /** Repeats on our arguments what the call did to its copies. */
@@ -228,28 +264,42 @@ class Trial {
     const live = (what) => this.stop('unsupported', `${what} ${name || 'the module'}`, 'Unsupported');
     const member = (key) => {
       if (name === '' || name.includes('.')) return live(`.${key} of`);
-      const answer = this.ask('get', { name: `${name}.${key}`, own: true });
+      const answer = this.ask('get', { name: `${name}.${key}`, own: true, objects: true });
       if (answer.callable === true) return this.function(`${name}.${key}`);
       return answer.missing === true ? undefined : this.value(answer);
     };
-    return this.proxy(name, { call: (args) => this.call(name, args), live, member });
+    const make = (args) => this.call(name, args, { construct: true, made: true });
+    return this.proxy(name, { call: (args) => this.call(name, args), live, member, make });
   }
 
-  proxy(name, { call, live, member }) {
+  proxy(name, { call, live, member, make }) {
     const stand = function (...args) {
       return call(args);
     };
     Object.defineProperty(stand, 'name', { value: name || 'module' });
     Object.defineProperty(stand, STANDS_FOR, { value: this });
-    return new Proxy(stand, {
-      construct: () => live('new'),
+    const proxy = new Proxy(stand, {
+      // `class X extends Theirs` constructs for another.
+      construct: (_, args, by) => (make === undefined || by !== proxy ? live('a subclass of') : make(args)),
       get: (target, key) => {
+        if (key === Symbol.hasInstance) return (x) => this.instance(x, name);
         if (typeof key === 'symbol' || key === 'constructor') return target[key];
         if (key === 'prototype') return live('.prototype of');
         if (Object.hasOwn(Function.prototype, key) && key !== 'length' && key !== 'name') return target[key];
         return member(key);
       },
     });
+    return proxy;
+  }
+
+  /** What `x instanceof Theirs` comes to: for remote objects alone, and for
+   *  errors by their names. */
+  instance(x, name) {
+    if (x instanceof Error) return this.raised.has(x) && x.name === name;
+    const of = handle(x);
+    if (of === undefined) return false;
+    const { callable, value } = this.ask('call', { name: 'assize:instance', args: [], kwargs: [], of, kind: name });
+    return callable === undefined && value === true;
   }
 
   /** What `require('./anything')` is: the candidate's exports. */
@@ -263,7 +313,7 @@ class Trial {
     return new Proxy(function (...args) { return trial.call('', args); }, {
       get: (target, key) => (typeof key === 'symbol' ? undefined : key === 'default' ? member('') : member(key)),
       has: () => true,
-      construct: () => this.stop('unsupported', 'new of the module', 'Unsupported'),
+      construct: (_, args) => trial.call('', args, { construct: true, made: true }),
     });
   }
 }
