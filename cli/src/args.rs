@@ -300,6 +300,9 @@ pub(crate) struct Check {
     /// CPU time of each program, e.g. 3s [default: 3s, or what a line says]
     #[arg(long, value_parser = duration_ms)]
     pub(crate) cpu: Option<u64>,
+    /// Memory of each program [default: 512M, or what a line says]
+    #[arg(long, value_parser = bytes)]
+    pub(crate) memory: Option<u64>,
     #[command(flatten)]
     pub(crate) place: Place,
     /// Write the ids of sound tasks here, one a line
@@ -337,6 +340,9 @@ pub(crate) struct Eval {
     /// CPU time of each program, e.g. 3s
     #[arg(long, value_parser = duration_ms, default_value = "3s")]
     pub(crate) cpu: u64,
+    /// Memory of each program
+    #[arg(long, value_parser = bytes, default_value = "512M")]
+    pub(crate) memory: u64,
     #[command(flatten)]
     pub(crate) place: Place,
     /// Write results.jsonl and report.json here

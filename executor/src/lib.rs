@@ -13,6 +13,7 @@
 mod capability;
 mod cell;
 mod channel;
+mod enforced;
 mod executor;
 mod identity;
 mod keeper;

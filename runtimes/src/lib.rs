@@ -34,6 +34,7 @@ pub fn guest_files() -> Vec<(String, Vec<u8>)> {
         ("sql.py", include_str!("../guest/sql/run.py")),
         ("suites.py", include_str!("../guest/python/suites.py")),
         ("suite.js", include_str!("../guest/javascript/suite.js")),
+        ("expect.js", include_str!("../guest/javascript/expect.js")),
         ("tester.js", include_str!("../guest/javascript/tester.js")),
         ("tester.py", include_str!("../guest/python/tester.py")),
     ]

@@ -10,6 +10,7 @@ mod forgers;
 mod hacks;
 mod humaneval;
 mod javascript;
+mod javascript_liars;
 mod shared;
 
 use std::sync::{Arc, OnceLock};

@@ -70,7 +70,12 @@ fn samples(args: &Eval, tasks: &BTreeMap<String, Task>) -> Result<Vec<Sample>> {
 fn case(args: &Eval, task: &Task, sample: &Sample) -> JudgementRequest {
     JudgementRequest {
         require_integrity: args.require_isolated.then(|| "isolated".to_owned()),
-        ..task.request(task.program(sample), args.place.backend, args.cpu)
+        ..task.request(
+            task.program(sample),
+            args.place.backend,
+            args.cpu,
+            args.memory,
+        )
     }
 }
 

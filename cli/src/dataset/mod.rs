@@ -69,8 +69,15 @@ impl Task {
         }
     }
 
-    /// What judges `program` as an answer to this task.
-    pub(crate) fn request(&self, program: String, backend: Backend, cpu: u64) -> JudgementRequest {
+    /// What judges `program` as an answer to this task, with so many
+    /// milliseconds of CPU time and so many bytes.
+    pub(crate) fn request(
+        &self,
+        program: String,
+        backend: Backend,
+        cpu: u64,
+        memory: u64,
+    ) -> JudgementRequest {
         JudgementRequest {
             language: self.language.into(),
             code: Some(program),
@@ -78,6 +85,7 @@ impl Task {
             limits: LimitsRequest {
                 cpu_ms: Some(cpu),
                 wall_ms: Some(cpu.saturating_mul(3)),
+                memory_bytes: Some(memory),
                 ..LimitsRequest::default()
             },
             tests: self.tests.clone(),

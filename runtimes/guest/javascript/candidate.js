@@ -79,12 +79,14 @@ function look(exported, local) {
     const from = exported?.[owner] ?? exported?.default?.[owner];
     return from === undefined && exported?.default?.name === owner ? exported.default : from;
   };
-  return (name) => {
+  // `own`: of a class itself, never of an instance made for the call.
+  return (name, own = false) => {
     if (name === '') return typeof exported === 'function' ? exported : exported?.default;
     const [owner, method] = name.split('.');
     const found = bound(owner);
     if (method === undefined || typeof found !== 'function') return method === undefined ? found : undefined;
     if (typeof found[method] === 'function') return found[method].bind(found);
+    if (own) return found[method];
     // LeetCode's convention: a fresh instance for every call.
     const instance = new found();
     return typeof instance[method] === 'function' ? instance[method].bind(instance) : undefined;
@@ -131,7 +133,7 @@ async function call(find, request, file) {
 
 function get(find, request) {
   try {
-    const value = find(request.name);
+    const value = find(request.name, request.own === true);
     if (value === undefined) return { missing: true };
     return typeof value === 'function' ? { callable: true } : { value: plain.encode(value) };
   } catch (error) {

@@ -23,6 +23,8 @@ const MAX_NODES = 2_000_000;
 const MAX_DRAIN = 100_000;
 const MAX_TEXT = 200;
 
+let opaques = 0;
+
 class NotPlain extends Error {}
 /** A value that is no data at all: a function, an instance, a symbol. */
 class Live extends NotPlain {}
@@ -33,8 +35,9 @@ class BadData extends Error {}
 class Opaque {
   constructor(type, text) {
     Object.defineProperty(this, 'of', { value: `${type} in the candidate: ${text}`, enumerable: true });
-    // deepEqual compares own enumerable properties: this one is unique.
-    Object.defineProperty(this, 'id', { value: Symbol('opaque'), enumerable: true });
+    // deepEqual compares own enumerable properties: this one is unique. A text,
+    // for a script that copies an object's members must still have plain data.
+    Object.defineProperty(this, 'id', { value: `#${(opaques += 1)} ${Math.random()}`, enumerable: true });
     Object.freeze(this);
   }
 }
@@ -43,6 +46,20 @@ class Opaque {
 function clip(text, limit) {
   const whole = String(text).toWellFormed?.() ?? String(text);
   return whole.length <= limit ? whole : `${whole.slice(0, limit - 1).replace(/[\ud800-\udbff]$/, '')}…`;
+}
+
+/** What an error says, whatever it is: a candidate throws what it likes. */
+function said(error, limit) {
+  try {
+    return clip(error?.message ?? error, limit);
+  } catch {
+    return '<no text>';
+  }
+}
+
+/** Whether an error is what an assertion throws. */
+function asserted(error) {
+  return error instanceof Error && error.code === 'ERR_ASSERTION';
 }
 
 const bits = new DataView(new ArrayBuffer(8));
@@ -78,6 +95,16 @@ function floatFromHex(text) {
 function hexInt(n) {
   return n < 0n ? `-0x${(-n).toString(16)}` : `0x${n.toString(16)}`;
 }
+
+/** The methods that values rebuilt here have without anyone's saying so. */
+const METHODS = new Set(
+  [Object, Array, Map, Set, Uint8Array, Date, RegExp, String, Number, Boolean, BigInt, Function]
+    .flatMap((kind) => [kind.prototype, Object.getPrototypeOf(kind.prototype) ?? {}])
+    .concat(Object.getPrototypeOf([][Symbol.iterator]()))
+    .flatMap((prototype) => Object.entries(Object.getOwnPropertyDescriptors(prototype)))
+    .filter(([name, { value }]) => name !== 'constructor' && typeof value === 'function')
+    .map(([, { value }]) => value),
+);
 
 /**
  * `value` as tagged JSON. `strict` refuses what would not arrive as what it is:
@@ -115,6 +142,9 @@ function encode(value, strict = false) {
       case 'object':
         break;
       default:
+        // Where data was to have a member `keys`, a list has its method: that
+        // the script passes it on is the sender's doing.
+        if (strict && METHODS.has(x)) throw new NotPlain(`${clip(x.name, 100)} of a built-in`);
         if (strict) throw new Live(`a ${typeof x} is not plain data`);
         return { o: [typeof x, clip(String(x.name ?? x.description ?? ''), MAX_TEXT)] };
     }
@@ -280,4 +310,4 @@ class Channel {
   }
 }
 
-module.exports = { BadData, Channel, Live, NotPlain, Opaque, clip, decode, encode, floatFromHex, floatToHex };
+module.exports = { BadData, Channel, Live, NotPlain, Opaque, asserted, clip, decode, encode, floatFromHex, floatToHex, said };

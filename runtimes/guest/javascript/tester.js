@@ -201,14 +201,20 @@ class Trial {
   /** What the script finds under `name`. */
   name(name) {
     const answer = this.ask('get', { name });
-    if (answer.callable === true) return this.proxy(name, (args) => this.call(name, args));
+    if (answer.callable === true) return this.function(name);
     if (answer.missing === true) {
       this.absent.push(name);
-      return this.proxy(name, () => {
+      const gone = () => {
         this.check();
         this.missing(name);
-      });
+      };
+      return this.proxy(name, { call: gone, live: gone, member: gone });
     }
+    return this.value(answer);
+  }
+
+  /** What an answer to `get` holds, when it is data. */
+  value(answer) {
     if ('value' in answer) return this.decode(answer.value);
     if (typeof answer.not_plain === 'string') {
       this.given += 1;
@@ -217,19 +223,31 @@ class Trial {
     return this.nonsense('no answer');
   }
 
-  proxy(name, answer) {
+  /** A function of the candidate's, as far as calls and static members go. */
+  function(name) {
     const live = (what) => this.stop('unsupported', `${what} ${name || 'the module'}`, 'Unsupported');
+    const member = (key) => {
+      if (name === '' || name.includes('.')) return live(`.${key} of`);
+      const answer = this.ask('get', { name: `${name}.${key}`, own: true });
+      if (answer.callable === true) return this.function(`${name}.${key}`);
+      return answer.missing === true ? undefined : this.value(answer);
+    };
+    return this.proxy(name, { call: (args) => this.call(name, args), live, member });
+  }
+
+  proxy(name, { call, live, member }) {
     const stand = function (...args) {
-      return answer(args);
+      return call(args);
     };
     Object.defineProperty(stand, 'name', { value: name || 'module' });
     Object.defineProperty(stand, STANDS_FOR, { value: this });
     return new Proxy(stand, {
       construct: () => live('new'),
-      // A member of a function: a static method, or a class in use.
-      get: (target, key, receiver) => {
-        if (typeof key === 'symbol' || key in target) return Reflect.get(target, key, receiver);
-        return live(`.${key} of`);
+      get: (target, key) => {
+        if (typeof key === 'symbol' || key === 'constructor') return target[key];
+        if (key === 'prototype') return live('.prototype of');
+        if (Object.hasOwn(Function.prototype, key) && key !== 'length' && key !== 'name') return target[key];
+        return member(key);
       },
     });
   }
@@ -265,19 +283,25 @@ function judge(trial, suite, ended, file) {
   let { error } = ended;
   const failure = suite.failure();
   if (!ended.failed && failure) ({ error } = failure);
-  const line = new RegExp(`${file.replace(/[^\w]/g, '\\$&')}:(\\d+)`).exec(String(error?.stack ?? ''));
+  // Of what is no Error of this process, nothing is believed.
+  const stack = error instanceof Error ? String(error.stack) : '';
+  const line = new RegExp(`${file.replace(/[^\w]/g, '\\$&')}:(\\d{1,9})\\b`).exec(stack);
   if (trial.fact !== null) {
     Object.assign(report, trial.fact);
   } else if (ended.failed || failure) {
     report.line = line ? Number(line[1]) : null;
-    report.message = String(error?.message ?? error);
-    report.type = error?.name ?? typeof error;
+    report.message = plain.said(error, MAX_MESSAGE);
+    report.type = error instanceof Error ? plain.clip(error.name, 100) : typeof error;
     if (typeof error === 'object' && error !== null && trial.raised.has(error)) report.outcome = 'candidate_raised';
-    else if (error?.code === 'ERR_ASSERTION') report.outcome = 'assertion';
+    else if (plain.asserted(error)) report.outcome = 'assertion';
     else if (trial.absent.length > 0 && !(error instanceof SyntaxError)) report.outcome = 'missing';
     else report.outcome = trial.calls > 0 || trial.given > 0 ? 'raised' : 'broken';
   } else if (trial.failed !== null) {
     Object.assign(report, { outcome: 'assertion', message: trial.failed, type: 'AssertionError' });
+  } else if (!ended.whole) {
+    // Something that the script awaits never happened.
+    const outcome = trial.calls > 0 || trial.given > 0 ? 'assertion' : 'broken';
+    Object.assign(report, { outcome, message: 'the tests never came to their end', type: 'AssertionError' });
   } else if (process.exitCode !== undefined && process.exitCode !== 0) {
     Object.assign(report, { outcome: 'assertion', message: `exit status ${process.exitCode}`, type: 'exit' });
   }
@@ -293,10 +317,18 @@ function main() {
   const file = path.resolve(process.argv[2]);
   const { names } = JSON.parse(process.argv[3]);
   const trial = new Trial(new plain.Channel());
-  const suite = new Suite();
-  const ended = { failed: false, error: undefined };
+  const suite = new Suite((what) => trial.stop('unsupported', what, 'Unsupported'));
+  // `whole`: script and tests ran to their ends, or the script chose to exit.
+  const ended = { failed: false, error: undefined, whole: false };
   const end = () => {
-    const body = Buffer.from(JSON.stringify(judge(trial, suite, ended, file)));
+    let report;
+    try {
+      report = judge(trial, suite, ended, file);
+    } catch (error) {
+      // Only what the candidate sent is odd enough; never let that be silence.
+      report = { outcome: 'bad_data', message: plain.said(error, 200), type: null, line: null, calls: trial.calls, given: trial.given };
+    }
+    const body = Buffer.from(JSON.stringify(report));
     for (let at = 0; at < body.length; ) at += fs.writeSync(4, body, at);
     process.reallyExit(0);
   };
@@ -315,10 +347,11 @@ function main() {
   };
   // Node only prints when such an assertion fails, and exits with status 0.
   console.assert = (holds, ...said) => {
-    if (!holds) trial.failed ??= `console.assert: ${said.map(String).join(' ').slice(0, 200)}`;
+    if (!holds) trial.failed ??= `console.assert: ${said.map((x) => plain.said(x, 200)).join(' ').slice(0, 200)}`;
   };
   process.exit = (code = process.exitCode) => {
     process.exitCode = code;
+    ended.whole = true;
     end();
   };
   process.on('uncaughtException', fail);
@@ -363,9 +396,11 @@ function main() {
   } catch (error) {
     fail(error);
   }
+  // The report is made when nothing is left to happen (`beforeExit`): what a
+  // script does not wait for has its say too.
   run(lookup)
     .then(() => suite.run())
-    .then(end, fail);
+    .then(() => { ended.whole = true; }, fail);
 }
 
 main();

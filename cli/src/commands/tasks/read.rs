@@ -25,13 +25,13 @@ pub(super) fn trials(args: &Check) -> Result<Vec<Trial>> {
     let generic = |l: &BTreeMap<String, _>| l.contains_key("language") && l.contains_key("tests");
     if !lines.iter().any(generic) {
         let tasks = dataset::tasks(&args.file)?;
-        let cpu = args.cpu.unwrap_or(3_000);
+        let (cpu, memory) = (args.cpu.unwrap_or(3_000), args.memory.unwrap_or(512 << 20));
         return tasks
             .into_values()
             .map(|task| {
                 let case = |text: &str| {
                     let program = format!("{}{text}\n", task.prompt);
-                    to_raw_value(&task.request(program, args.place.backend, cpu))
+                    to_raw_value(&task.request(program, args.place.backend, cpu, memory))
                 };
                 Ok(Trial {
                     gold: task.canonical.as_deref().map(case).transpose()?,
@@ -75,12 +75,20 @@ fn trial(mut line: BTreeMap<String, Box<RawValue>>, args: &Check) -> Result<Tria
         }
     }
     let raw = |value: Value| to_raw_value(&value).map_err(|e| e.to_string());
-    if let Some(cpu) = args.cpu {
+    let more = [
+        ("cpu_ms", args.cpu),
+        ("wall_ms", args.cpu.map(|cpu| cpu.saturating_mul(3))),
+        ("memory_bytes", args.memory),
+    ];
+    if more.iter().any(|(_, given)| given.is_some()) {
         let limits = line.get("limits").map_or("{}", |l| l.get());
         let mut limits: serde_json::Map<String, Value> =
             serde_json::from_str(limits).map_err(|e| format!("\"limits\": {e}"))?;
-        limits.insert("cpu_ms".to_owned(), cpu.into());
-        limits.insert("wall_ms".to_owned(), cpu.saturating_mul(3).into());
+        for (name, given) in more {
+            if let Some(given) = given {
+                limits.insert(name.to_owned(), given.into());
+            }
+        }
         line.insert("limits".to_owned(), raw(Value::Object(limits))?);
     }
     if !line.contains_key("backend") {
