@@ -125,7 +125,7 @@ impl Report {
     }
 
     fn print(&self) {
-        let mut table = show::table(&["task", "", "detail"]);
+        let mut table = show::table(&["task", "reason", "detail"]);
         for standing in self.unsound().chain(self.undecided()) {
             let names: Vec<&str> = standing.reasons.iter().map(|r| r.name()).collect();
             let what = match names.is_empty() {
