@@ -47,6 +47,8 @@ pub(crate) enum Command {
     Judge(Judge),
     /// Grade a data set and print pass@k
     Eval(Eval),
+    /// Check a data set before it is trained or measured on
+    Tasks(Tasks),
     /// Run programs on inputs and see who does the same
     Matrix(Document),
     /// Choose among candidates by what they do
@@ -73,6 +75,10 @@ impl Args {
             Command::Run(a) => a.json,
             Command::Judge(a) => a.json,
             Command::Eval(a) => a.json,
+            Command::Tasks(a) => {
+                let TasksCommand::Check(a) = &a.command;
+                a.json
+            }
             Command::Matrix(a) | Command::Select(a) | Command::Pairs(a) | Command::Metrics(a) => {
                 a.json
             }
@@ -90,6 +96,7 @@ impl Args {
             Command::Run(_)
             | Command::Judge(_)
             | Command::Eval(_)
+            | Command::Tasks(_)
             | Command::Matrix(_)
             | Command::Select(_)
             | Command::Pairs(_)
@@ -253,6 +260,59 @@ pub(crate) struct Judge {
     pub(crate) json: bool,
 }
 
+/// Where many cases are judged.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Place {
+    /// Where to run
+    #[arg(long, value_enum, default_value = "auto")]
+    pub(crate) backend: Backend,
+    /// A running server, e.g. http://127.0.0.1:8080 [default: one of our own]
+    #[arg(long)]
+    pub(crate) server: Option<String>,
+    /// API key for that server
+    #[arg(long, env = "ASSIZE_API_KEY", hide_env_values = true)]
+    pub(crate) key: Option<String>,
+    /// Cases at once, when the server is our own [default: one per core]
+    #[arg(long)]
+    pub(crate) jobs: Option<usize>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Tasks {
+    #[command(subcommand)]
+    pub(crate) command: TasksCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TasksCommand {
+    /// Find tasks whose own solution fails or whose stub passes (docs/tasks.md)
+    Check(Check),
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Check {
+    /// A data set that eval reads, or lines of {"id", "gold", "stub"?} and what
+    /// else a judgement has, .jsonl or .jsonl.gz
+    pub(crate) file: PathBuf,
+    /// How often gold must pass
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(crate) runs: u32,
+    /// CPU time of each program, e.g. 3s [default: 3s, or what a line says]
+    #[arg(long, value_parser = duration_ms)]
+    pub(crate) cpu: Option<u64>,
+    /// Memory of each program [default: 512M, or what a line says]
+    #[arg(long, value_parser = bytes)]
+    pub(crate) memory: Option<u64>,
+    #[command(flatten)]
+    pub(crate) place: Place,
+    /// Write the ids of sound tasks here, one a line
+    #[arg(long)]
+    pub(crate) out: Option<PathBuf>,
+    /// Print one JSON document
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
 #[derive(Debug, ClapArgs)]
 #[command(group = clap::ArgGroup::new("solutions").required(true))]
 pub(crate) struct Eval {
@@ -277,24 +337,14 @@ pub(crate) struct Eval {
     /// The k of pass@k
     #[arg(short, value_delimiter = ',', default_value = "1,10,100")]
     pub(crate) k: Vec<u64>,
-    /// Where to run
-    #[arg(long, value_enum, default_value = "auto")]
-    pub(crate) backend: Backend,
     /// CPU time of each program, e.g. 3s
     #[arg(long, value_parser = duration_ms, default_value = "3s")]
     pub(crate) cpu: u64,
     /// Memory of each program
     #[arg(long, value_parser = bytes, default_value = "512M")]
     pub(crate) memory: u64,
-    /// A running server, e.g. http://127.0.0.1:8080 [default: one of our own]
-    #[arg(long)]
-    pub(crate) server: Option<String>,
-    /// API key for that server
-    #[arg(long, env = "ASSIZE_API_KEY", hide_env_values = true)]
-    pub(crate) key: Option<String>,
-    /// Cases at once, when the server is our own [default: one per core]
-    #[arg(long)]
-    pub(crate) jobs: Option<usize>,
+    #[command(flatten)]
+    pub(crate) place: Place,
     /// Write results.jsonl and report.json here
     #[arg(long)]
     pub(crate) out: Option<PathBuf>,

@@ -4,6 +4,7 @@ mod args;
 mod client;
 mod commands;
 mod dataset;
+mod grading;
 mod privileges;
 mod receipts;
 mod setup;
@@ -15,7 +16,7 @@ use clap::Parser;
 
 use crate::args::{Args, Command};
 use crate::commands::{
-    doctor, eval, judge, matrix, metrics, pairs, receipt, run, runtimes, select, serve,
+    doctor, eval, judge, matrix, metrics, pairs, receipt, run, runtimes, select, serve, tasks,
 };
 
 /// Exit statuses, the same for every command.
@@ -79,6 +80,7 @@ fn main() -> ExitCode {
             Some(Command::Run(a)) => run::run(&args.host, &a).await,
             Some(Command::Judge(a)) => judge::judge(&args.host, &a).await,
             Some(Command::Eval(a)) => eval::eval(&args.host, a).await,
+            Some(Command::Tasks(a)) => tasks::tasks(&args.host, a).await,
             Some(Command::Matrix(a)) => matrix::matrix(&args.host, &a).await,
             Some(Command::Select(a)) => select::select(&args.host, &a).await,
             Some(Command::Pairs(a)) => pairs::pairs(&args.host, &a).await,

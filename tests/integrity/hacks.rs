@@ -1,6 +1,8 @@
 //! A corpus of reward hacks: each gets its honest verdict in every mode and on
 //! every backend that takes its kind of task.
 
+mod checkers;
+
 use std::collections::BTreeMap;
 
 use assize_api::types::JudgementRequest;
@@ -206,6 +208,12 @@ fn trials(hack: &Hack, task: &Value) -> Vec<Trial> {
             ("stdio", language) if STDIO.contains(&language) => {
                 let test = |e: &Value| json!({"stdin": e["stdin"], "stdout": e["expected"]});
                 add("program", examples(task).map(test).collect());
+            }
+            ("checker", language) if STDIO.contains(&language) => {
+                let test = |e: &Value| json!({"stdin": e["stdin"], "stdout": e["expected"]});
+                let request = base(hack, task, backend, examples(task).map(test).collect());
+                let name = format!("{} (checker, {backend})", hack.id);
+                trials.extend(checkers::trials(&request, &name));
             }
             ("function", "javascript") => {
                 let function = task["entry"].as_str().expect("an entry");

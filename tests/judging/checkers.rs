@@ -140,7 +140,12 @@ fn a_validator_that_fails_is_never_the_candidates_wrong_answer() {
         ),
     ] {
         let mut checker = kattis(code);
-        checker["limits"] = json!({"cpu_ms": 500, "memory_bytes": 48 << 20});
+        // Only what each is about is scarce, however busy the host is.
+        checker["limits"] = match why {
+            "CPU time ran out" => json!({"cpu_ms": 500, "wall_ms": 120_000}),
+            "memory" => json!({"cpu_ms": 30_000, "wall_ms": 120_000, "memory_bytes": 48 << 20}),
+            _ => json!({"cpu_ms": 30_000, "wall_ms": 120_000}),
+        };
         let judged = judge(&case("print(3, 7)", checker));
         let (verdict, detail, _) = only(&judged);
         assert_eq!(verdict, "judge_error", "{code}");

@@ -49,7 +49,7 @@ fn kattis(code: &str) -> Value {
 /// Verdict and detail of a candidate that plays the guessing game.
 fn play(code: &str) -> (String, String) {
     let mut request = case(code, kattis(GUESS));
-    request["limits"] = json!({"cpu_ms": 1000, "wall_ms": 4000});
+    request["limits"] = json!({"cpu_ms": 1000, "wall_ms": 60_000});
     let judged = judge(&request);
     let (verdict, detail, _) = only(&judged);
     (verdict.to_owned(), detail.to_owned())
@@ -99,6 +99,7 @@ fn a_compiled_pair_in_the_testlib_convention_talks_too() {
         );
         request["language"] = json!("c");
         request["tests"] = json!([{"stdin": "2000\n"}]);
+        request["limits"] = json!({"cpu_ms": 20_000, "wall_ms": 120_000});
         let judged = judge(&request);
         let (verdict, detail, _) = only(&judged);
         (verdict.to_owned(), detail.to_owned())

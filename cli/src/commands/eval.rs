@@ -1,22 +1,18 @@
 //! `assize eval DATASET`: grades samples and prints pass@k.
 
 use std::collections::BTreeMap;
-use std::io::IsTerminal;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use assize_api::types::JudgementRequest;
-use assize_api::{App, Keys, Options};
 use assize_judge::metrics::mean_pass_at_k;
-use assize_policies::LimitsRequest;
-use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
 use crate::args::{Eval, Host};
 use crate::dataset::{self, Sample, Task};
-use crate::{Usage, client, setup, show, status};
+use crate::grading::Grader;
+use crate::{Usage, show, status};
 
 pub(crate) async fn eval(host: &Host, args: Eval) -> Result<u8> {
     let tasks = dataset::tasks(&args.dataset)?;
@@ -28,23 +24,11 @@ pub(crate) async fn eval(host: &Host, args: Eval) -> Result<u8> {
             .ok_or_else(|| Usage(format!("sample for unknown task {:?}", sample.task_id)))?;
         cases.push(case(&args, task, sample));
     }
-    let own = match &args.server {
-        Some(_) => None,
-        None => Some(Own::start(host, args.jobs.unwrap_or_else(setup::cores)).await?),
-    };
-    let server = match (&args.server, &own) {
-        (Some(server), _) => server.clone(),
-        (None, Some(own)) => own.url.clone(),
-        (None, None) => unreachable!("one of the two was just made"),
-    };
-    let (key, json) = (args.key.clone(), args.json);
+    let grader = Grader::start(host, &args.place, args.json).await?;
     let start = Instant::now();
-    let graded =
-        tokio::task::spawn_blocking(move || grade(&server, key.as_deref(), &cases, json)).await?;
+    let graded = grader.grade("graded", cases).await;
     let took = start.elapsed();
-    if let Some(own) = own {
-        own.stop().await;
-    }
+    grader.stop().await;
     let answers = graded?;
     let report = Report::of(&tasks, &samples, &answers, &args.k, took);
     if let Some(out) = &args.out {
@@ -85,94 +69,14 @@ fn samples(args: &Eval, tasks: &BTreeMap<String, Task>) -> Result<Vec<Sample>> {
 
 fn case(args: &Eval, task: &Task, sample: &Sample) -> JudgementRequest {
     JudgementRequest {
-        language: task.language.into(),
-        code: Some(task.program(sample)),
-        backend: args.backend.into(),
-        limits: LimitsRequest {
-            cpu_ms: Some(args.cpu),
-            wall_ms: Some(args.cpu.saturating_mul(3)),
-            memory_bytes: Some(args.memory),
-            ..LimitsRequest::default()
-        },
-        tests: task.tests.clone(),
         require_integrity: args.require_isolated.then(|| "isolated".to_owned()),
-        ..JudgementRequest::default()
+        ..task.request(
+            task.program(sample),
+            args.place.backend,
+            args.cpu,
+            args.memory,
+        )
     }
-}
-
-/// A server of our own on a free loopback port.
-struct Own {
-    url: String,
-    engine: Arc<assize_judge::engine::Engine>,
-    stop: tokio::sync::oneshot::Sender<()>,
-    task: tokio::task::JoinHandle<std::io::Result<()>>,
-}
-
-impl Own {
-    async fn start(host: &Host, jobs: usize) -> Result<Self> {
-        let engine = setup::engine(host, jobs).await?;
-        let options = Options {
-            concurrency: jobs,
-            queue: 1024,
-            batches: 4,
-            grace: Duration::from_secs(30),
-            keys: Keys::default(),
-        };
-        let app = App::new(Arc::clone(&engine), &options).map_err(anyhow::Error::msg)?;
-        let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await?;
-        let url = format!("http://{}", listener.local_addr()?);
-        let (stop, stopped) = tokio::sync::oneshot::channel();
-        let task = tokio::spawn(assize_api::serve(app, listener, async {
-            let _ = stopped.await;
-        }));
-        Ok(Self {
-            url,
-            engine,
-            stop,
-            task,
-        })
-    }
-
-    async fn stop(self) {
-        let _ = self.stop.send(());
-        let _ = self.task.await;
-        setup::shut_down(&self.engine).await;
-    }
-}
-
-/// Sends everything as one batch; answers come back in the order of the cases.
-fn grade(
-    server: &str,
-    key: Option<&str>,
-    cases: &[JudgementRequest],
-    quiet: bool,
-) -> Result<Vec<Value>> {
-    let terminal = std::io::stderr().is_terminal();
-    let bar = if quiet || !terminal {
-        ProgressBar::hidden()
-    } else {
-        let style = "{wide_bar} {pos}/{len} · {per_sec} · {msg} · {eta} left";
-        ProgressBar::new(cases.len() as u64).with_style(ProgressStyle::with_template(style)?)
-    };
-    let mut answers = vec![Value::Null; cases.len()];
-    let (mut accepted, mut done) = (0, 0);
-    client::batch(server, key, cases, |answer| {
-        done += 1;
-        accepted += u64::from(answer["verdict"] == "accepted");
-        bar.set_message(format!("{accepted} accepted"));
-        bar.inc(1);
-        if !quiet && !terminal && (done % 50 == 0 || done == cases.len()) {
-            eprintln!("{done}/{} graded, {accepted} accepted", cases.len());
-        }
-        let index = answer["index"]
-            .as_u64()
-            .and_then(|i| usize::try_from(i).ok());
-        if let Some(place) = index.and_then(|i| answers.get_mut(i)) {
-            *place = answer;
-        }
-    })?;
-    bar.finish_and_clear();
-    Ok(answers)
 }
 
 /// What grading came to.

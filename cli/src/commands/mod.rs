@@ -12,6 +12,7 @@ pub(crate) mod run;
 pub(crate) mod runtimes;
 pub(crate) mod select;
 pub(crate) mod serve;
+pub(crate) mod tasks;
 
 use std::io::Read;
 use std::path::Path;

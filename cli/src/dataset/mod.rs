@@ -13,12 +13,14 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use assize_api::types::TestSpec;
+use assize_api::types::{JudgementRequest, TestSpec};
+use assize_policies::LimitsRequest;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::Usage;
+use crate::args::Backend;
 
 /// A task, whatever its format.
 #[derive(Debug, Clone)]
@@ -64,6 +66,30 @@ impl Task {
                 let completion = completion.as_deref().unwrap_or_default();
                 format!("{}{completion}\n", self.prompt)
             }
+        }
+    }
+
+    /// What judges `program` as an answer to this task, with so many
+    /// milliseconds of CPU time and so many bytes.
+    pub(crate) fn request(
+        &self,
+        program: String,
+        backend: Backend,
+        cpu: u64,
+        memory: u64,
+    ) -> JudgementRequest {
+        JudgementRequest {
+            language: self.language.into(),
+            code: Some(program),
+            backend: backend.into(),
+            limits: LimitsRequest {
+                cpu_ms: Some(cpu),
+                wall_ms: Some(cpu.saturating_mul(3)),
+                memory_bytes: Some(memory),
+                ..LimitsRequest::default()
+            },
+            tests: self.tests.clone(),
+            ..JudgementRequest::default()
         }
     }
 

@@ -62,7 +62,7 @@ fn each_limit_holds_and_has_a_verdict_of_its_own() {
             "memory_limit_exceeded",
         ),
         ("while True: pass", "time_limit_exceeded"),
-        ("print('x' * (64 << 20))", "output_limit_exceeded"),
+        ("print('x' * (16 << 20))", "output_limit_exceeded"),
         ("import os; os.kill(os.getpid(), 9)", "run_time_error"),
         (
             "x = bytearray(64 << 20); x[::4096] = b'x' * len(x[::4096]); print(42)",

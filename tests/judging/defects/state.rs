@@ -129,6 +129,8 @@ fn neighbours_of_a_failing_case_keep_their_own_verdicts() {
     .to_vec();
     // To fill that much memory may take longer than a second of a busy host.
     kinds[0].0["limits"]["cpu_ms"] = json!(30_000);
+    // What it is about is time, and its children have memory of their own.
+    kinds[3].0["limits"]["memory_bytes"] = json!(1u64 << 30);
     kinds.extend(kinds.clone());
     let (requests, honest): (Vec<Value>, Vec<&str>) = kinds.into_iter().unzip();
     assert_eq!(together(&requests), honest);
