@@ -12,6 +12,7 @@ mod humaneval;
 mod javascript;
 mod javascript_liars;
 mod shared;
+mod shared_liars;
 
 use std::sync::{Arc, OnceLock};
 
