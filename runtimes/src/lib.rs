@@ -25,6 +25,7 @@ pub fn guest_files() -> Vec<(String, Vec<u8>)> {
             include_str!("../guest/javascript/candidate.js"),
         ),
         ("candidate.py", include_str!("../guest/python/candidate.py")),
+        ("notary.py", include_str!("../guest/python/notary.py")),
         ("parade.py", include_str!("../guest/python/parade.py")),
         ("predict.py", include_str!("../guest/python/predict.py")),
         ("plain.js", include_str!("../guest/javascript/plain.js")),

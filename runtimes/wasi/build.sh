@@ -37,7 +37,8 @@ mkdir -p "$cache/downloads" "$cache/guests"
 
 # The sources of the harness modules that are frozen in.
 mkdir "$tmp/harness"
-find "$root/runtimes/guest/python" -maxdepth 1 -name '*.py' ! -name 'test_*' ! -name shared.py ! -name parade.py ! -name predict.py \
+find "$root/runtimes/guest/python" -maxdepth 1 -name '*.py' ! -name 'test_*' ! -name shared.py ! -name notary.py \
+    ! -name parade.py ! -name predict.py \
     -exec cp {} "$tmp/harness/" \; 2>/dev/null || true
 
 # A result is named after everything it is made of: the sources, the pinned

@@ -233,6 +233,16 @@ fn a_candidate_cannot_choose_to_be_our_fault() {
                 "def add(l):\n    return '\u{1f600}' * 9000\n",
                 "r = add([1])\nprint('got', r)\nassert r == 3\n",
             ),
+            (
+                "results too large to print as bytes",
+                "def add(l):\n    return 'A' * 3000000\n",
+                "import sys\nr = add([1])\nsys.stdout.buffer.write(r.encode())\nassert r == 3\n",
+            ),
+            (
+                "a report too large to send",
+                "def add(l):\n    raise ValueError('\u{1f600}' * 400)\n",
+                "import unittest\nclass T(unittest.TestCase): pass\nfor i in range(900):\n    setattr(T, f'test_{i}', lambda self: self.assertEqual(add([1]), 3))\n",
+            ),
             ("a missing constant", "x = 1\n", "assert len(PRIMES) == 5\n"),
             (
                 "a constant that is a function",

@@ -13,6 +13,7 @@ mod javascript;
 mod javascript_liars;
 mod javascript_objects;
 mod shared;
+mod shared_liars;
 
 use std::sync::{Arc, OnceLock};
 

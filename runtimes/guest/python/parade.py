@@ -19,6 +19,16 @@ _WRAPPER = type(int.__eq__)
 _MRO = type.__dict__["__mro__"].__get__
 _DICT = type.__dict__["__dict__"].__get__
 _NAME = type.__dict__["__name__"].__get__
+_ASK = "assize compares 9f1c62a0"  # stands for the function in the rewritten script
+_BARE = (int, float, str, bytes)
+_ORDER = ("__lt__", "__le__", "__gt__", "__ge__")
+# What objects of built-in classes are by themselves, whatever a subclass says.
+_PLAIN = (
+    (int, int.__pos__),
+    (float, float.__pos__),
+    (str, lambda x: str.__add__(x, "")),
+    (bytes, lambda x: bytes.__add__(x, b"")),
+)
 
 
 def defines(x, method):
@@ -40,7 +50,28 @@ def lookup(kind, method):
 class Parade:
     """The comparisons of one script."""
 
-    trusted = ()  # where the interpreter's own modules are
+    genuine = staticmethod(lambda code: False)  # whether code is the interpreter's own
+
+    def bind(self, code):
+        """The rewritten script, its comparisons bound where no name leads: in
+        the constants of its code, which nobody can change."""
+        compare, kept = self.compare, []
+
+        def ask(op, a, b):
+            if op[0] == ")":
+                op, a = op[1:], kept.pop()
+            if op[-1] != "(":
+                return compare(op, a, b)
+            found = compare(op[:-1], a, b)
+            if found:
+                kept.append(b)
+            return found
+
+        def walk(code):
+            swap = lambda c: ask if c == _ASK and type(c) is str else walk(c) if type(c) is type(code) else c
+            return code.replace(co_consts=tuple(map(swap, code.co_consts)))
+
+        return walk(code)
 
     @staticmethod
     def rewrite(tree):
@@ -86,7 +117,7 @@ class Parade:
     def installed(self, kind):
         """Whether a module that came with the interpreter defines it."""
         found = lookup(kind, "__eq__")
-        return type(found) is type(defines) and found.__code__.co_filename.startswith(self.trusted)
+        return type(found) is type(defines) and self.genuine(found.__code__)
 
     def line_up(self, witness, want):
         """Whether the witness is equal to `want` and to no decoy."""
@@ -119,8 +150,25 @@ class Parade:
             return a == b
         return self.line_up(*((a, b) if strange else (b, a)))
 
+    def known(self, x):
+        """`x`; a number or a text of a class that nobody speaks of, as what it
+        is without that class."""
+        kind = type(x)
+        if kind not in _BARE and issubclass(kind, _BARE) and not self.heard(x) and not self.mute(kind):
+            return next(bare(x) for base, bare in _PLAIN if base in _MRO(kind))
+        return x
+
+    def mute(self, kind):
+        """Whether all of a class's methods are the interpreter's own."""
+        theirs = [k for k in _MRO(kind) if k.__flags__ & (1 << 9)]
+        methods = [m for k in theirs for n, m in _DICT(k).items() if n[:2] == "__" and callable(m)]
+        return all(type(m) is not type(defines) or self.genuine(m.__code__) for m in methods)
+
     def compare(self, op, a, b):
         """One comparison of the script."""
+        if op in ("is", "is not"):
+            return (a is b) is (op == "is")
+        a, b = self.known(a), self.known(b)
         if op == "==":
             return self.eq(a, b)
         if op == "!=":
@@ -134,10 +182,13 @@ class Parade:
                 if found and defines(b, "__contains__") and type(a) is not object:
                     found = object() not in b  # who contains everything contains nothing
             return found is (op == "in")
+        if any(defines(x, m) and not self.heard(x) for x in (a, b) for m in _ORDER):
+            # Neither answer will do: the script may want it to be false.
+            raise AssertionError(f"an order of {_NAME(type(a))} and {_NAME(type(b))}, of which the tests know nothing")
         less = op in ("<", "<=")
         holds = {"<": lambda: a < b, "<=": lambda: a <= b, ">": lambda: a > b, ">=": lambda: a >= b}[op]()
         for x, y, sign in ((a, b, 1), (b, a, -1)):
-            strange = any(defines(x, m) for m in ("__lt__", "__le__", "__gt__", "__ge__"))
+            strange = any(defines(x, m) for m in _ORDER)
             if strange and type(y) in (int, float) and holds is True:
                 # Less than everything is nobody; not even less than -1e300.
                 far = -1e300 if less == (sign == 1) else 1e300
@@ -151,25 +202,30 @@ class Parade:
 
 
 def rewrite(tree):
-    """The script with its comparisons asked of `_assize_compare`. Chains are
-    left to right and short-circuit, as they do in Python."""
+    """The script with its comparisons asked of the line-up. Links of a chain
+    say so: `(` keeps the right term for the link after it, `)` takes it."""
     import ast
 
     names = {
-        ast.Eq: "==", ast.NotEq: "!=", ast.Lt: "<", ast.LtE: "<=",
-        ast.Gt: ">", ast.GtE: ">=", ast.In: "in", ast.NotIn: "not in",
+        ast.Eq: "==", ast.NotEq: "!=", ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">=",
+        ast.In: "in", ast.NotIn: "not in", ast.Is: "is", ast.IsNot: "is not",
     }
+    waits = (ast.Await, ast.Yield, ast.YieldFrom)
 
     class Rewriter(ast.NodeTransformer):
         def visit_Compare(self, node):
+            last = len(node.ops) - 1
+            if last == 0 and type(node.ops[0]) in (ast.Is, ast.IsNot):
+                return self.generic_visit(node)
+            if last > 0 and any(isinstance(n, waits) for n in ast.walk(node)):
+                return self.generic_visit(node)  # another chain could come between
             self.generic_visit(node)
-            if len(node.ops) != 1 or type(node.ops[0]) not in names:
-                return node  # `is`, and chains
-            call = ast.Call(
-                func=ast.Name(id="_assize_compare", ctx=ast.Load()),
-                args=[ast.Constant(names[type(node.ops[0])]), node.left, node.comparators[0]],
-                keywords=[],
-            )
-            return ast.copy_location(call, node)
+            links, left = [], node.left
+            for i, (op, right) in enumerate(zip(node.ops, node.comparators)):
+                how = ")" * (i > 0) + names[type(op)] + "(" * (i < last)
+                links.append(ast.Call(func=ast.Constant(_ASK), args=[ast.Constant(how), left, right], keywords=[]))
+                left = ast.Constant(None)
+            whole = links[0] if last == 0 else ast.BoolOp(op=ast.And(), values=links)
+            return ast.copy_location(whole, node)
 
     return ast.fix_missing_locations(Rewriter().visit(tree))

@@ -13,14 +13,18 @@ mode and its verdicts say `integrity: "shared"`. What it does hold:
   lives in the closure of an audit hook, and an audit hook is a thing CPython
   neither lists nor removes; the process is not dumpable, so no child of the
   candidate reads its memory.
-- Test results are told to the hook one by one. It takes them only from a
-  stack that consists of our code, unittest's and pytest's as they were before
-  the candidate was loaded, and never forgets one.
+- Test results are told to the hook (notary.py) one by one. It takes them only
+  from a stack that consists of our code, unittest's and pytest's as they were
+  before the candidate was loaded, never forgets a failure, and wants to hear
+  from the frame that began the tests that they are over.
 - unittest, pytest, builtins and the modules that the script imports are
   compared with what they were before the candidate was loaded, at every
   result. A candidate that changed one has failed.
 - What the script compares with a value of the candidate's own class goes
   through a line-up (parade.py): an object that equals everything equals nothing.
+- A test is skipped by the script, not by an exception that came through the
+  program's code; and code is the interpreter's own when its file says so, not
+  when it bears that file's name.
 - The script sees its own copy of the builtins, and is never a file the
   candidate could edit. No conftest.py, sitecustomize.py or plugin is read, the
   program's directory comes last on the path, and nothing runs at exit.
@@ -29,20 +33,17 @@ Frames, the garbage collector's lists, tracing, ctypes and further audit hooks
 are refused: they are how one looks into a neighbour's closure.
 """
 
+import _thread
 import builtins
 import json
 import os
 import sys
 import threading
 import types
+import warnings
 
 GUEST = os.path.dirname(os.path.abspath(__file__))
 MAX_MESSAGE = 300
-MAX_TESTS = 1000
-
-
-class Refused(RuntimeError):
-    """What tests in a shared interpreter cannot allow."""
 
 
 def load_guest(name):
@@ -71,145 +72,6 @@ def imports_of(source):
         elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
             found.add(node.module)
     return found
-
-
-# ------------------------------------------------------------- what was there
-
-# Replaced by honest programs, for themselves.
-FREE = frozenset("excepthook displayhook unraisablehook stdin stdout stderr breakpointhook".split())
-
-
-def snapshot(modules):
-    """The callables of modules and of their classes, as they are now."""
-    kept = []
-    plain = (types.FunctionType, types.BuiltinFunctionType, type)
-    for module in modules:
-        for name, value in list(vars(module).items()):
-            if not isinstance(value, plain) or name in FREE:
-                continue
-            kept.append((module, name, value, getattr(value, "__code__", None)))
-            if isinstance(value, type) and value.__flags__ & (1 << 9):  # a heap type
-                for member, inner in list(vars(value).items()):
-                    if callable(inner) or isinstance(inner, (property, classmethod, staticmethod)):
-                        kept.append((value, member, inner, getattr(inner, "__code__", None)))
-    return kept
-
-
-def changed(kept):
-    """The first callable that is no longer what it was, by name."""
-    for owner, name, value, code in kept:
-        now = vars(owner).get(name)
-        if now is not value or (code is not None and now.__code__ is not code):
-            return f"{getattr(owner, '__name__', owner)}.{name}"
-    return None
-
-
-def code_of(modules):
-    """Every code object of these modules, nested ones included. By value: an
-    equal one does the same."""
-    found, todo = set(), []
-    for module in modules:
-        spec = getattr(module, "__spec__", None)
-        try:
-            todo.append(spec.loader.get_code(spec.name))
-        except (AttributeError, ImportError):
-            path = getattr(module, "__file__", None)
-            if path is not None and path.endswith(".py"):
-                with open(path, "rb") as file:
-                    todo.append(compile(file.read(), path, "exec"))
-    while todo:
-        code = todo.pop()
-        if code is None or code in found:
-            continue
-        found.add(code)
-        todo.extend(c for c in code.co_consts if isinstance(c, types.CodeType))
-    return found
-
-
-# --------------------------------------------------------------------- hooks
-
-
-def guard(trusted):
-    """Refuses looking into neighbours. Raises, so it must know no secret: its
-    frame is in the traceback."""
-    never = frozenset(
-        "gc.get_objects gc.get_referrers gc.get_referents sys._current_frames "
-        "sys._current_exceptions sys.settrace sys.setprofile sys.addaudithook "
-        "ctypes.string_at ctypes.wstring_at ctypes.cdata ctypes.cdata/buffer "
-        "ctypes.call_function ctypes.dlsym ctypes.addressof".split()
-    )
-    frames = frozenset("tb_frame gi_frame cr_frame ag_frame".split())
-    getframe = sys._getframe
-    busy = []
-
-    def hook(event, args):
-        if event in never:
-            raise Refused(f"{event} is refused beside tests")
-        if event == "sys._getframe" and not busy:
-            busy.append(None)
-            try:
-                asking = getframe(1).f_code.co_filename
-            finally:
-                busy.clear()
-            if not asking.startswith(trusted) or asking.endswith("/inspect.py"):
-                raise Refused("frames are refused beside tests")
-        elif event == "object.__getattr__" and len(args) == 2 and args[1] in frames and not busy:
-            busy.append(None)
-            try:
-                asking = getframe(1).f_code.co_filename
-            finally:
-                busy.clear()
-            if not asking.startswith(trusted):
-                raise Refused("frames are refused beside tests")
-
-    return hook
-
-
-def notary(nonce, descriptor, kept, pristine, thread_of, main_code, bottom):
-    """Takes results and writes the report. Never raises and calls nobody's
-    code: its frames are never seen."""
-    results = []
-    facts = {"tampered": None, "odd": None, "finished": False}
-    getframe, write, ident = sys._getframe, os.write, threading.get_ident
-    dumps = json.dumps
-    look = changed
-
-    def stack_is_ours(base):
-        frame = getframe(2)
-        last = None
-        while frame is not None:
-            if frame.f_code not in pristine:
-                return False
-            last = frame
-            frame = frame.f_back
-        return last is not None and last.f_code in base
-
-    def hook(event, args):
-        if event[:7] != "assize.":
-            return
-        try:
-            if facts["finished"]:
-                return
-            if event == "assize.record":
-                name, status, message = args
-                if status == "passed" and not (ident() == thread_of[0] and stack_is_ours(bottom)):
-                    facts["odd"] = facts["odd"] or str(name)
-                elif len(results) < MAX_TESTS:
-                    results.append({"name": str(name), "status": str(status), "message": str(message)})
-                facts["tampered"] = facts["tampered"] or look(kept)
-            elif event == "assize.finish":
-                if ident() == thread_of[1] and stack_is_ours((main_code,)):
-                    facts["finished"] = True
-                    facts["tampered"] = facts["tampered"] or look(kept)
-                    tampered = facts["tampered"] or (facts["odd"] and "a test's result")
-                    data = dumps({"nonce": nonce, "tampered": tampered, "tests": results})
-                    view = memoryview(data.encode("ascii"))
-                    while view:
-                        view = view[write(descriptor, view) :]
-        except BaseException:
-            return
-
-    return hook
 
 
 # ----------------------------------------------------------------------- run
@@ -287,25 +149,30 @@ def prepare(config, parade, infer):
     say, so that a script that is broken is nobody else's doing."""
     path, script = config["path"], config["script"]
     tree = parade.rewrite(compile(script, path, "exec", dont_inherit=True, flags=AST))
-    code = compile(tree, path, "exec", dont_inherit=True, optimize=0)
-    return code, config["names"] if config["names"] is not None else infer(script, path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a call of the text that stands for the line-up
+        code = compile(tree, path, "exec", dont_inherit=True, optimize=0)
+    return parade.bind(code), config["names"] if config["names"] is not None else infer(script, path)
 
 
 def work_through(config, suites, parade, infer, plain_builtins, audit):
     """What the worker thread does: load, execute, run. Every outcome is told."""
     skips = any(word in config["script"].lower() for word in ("skip", "xfail"))
+    name_of = type.__dict__["__name__"].__get__  # past metaclasses
 
     def record(name, status, error):
+        """Whatever an error's class does when it is shown, this returns."""
         if status == "skipped" and not skips:
             # The script skips nothing: the candidate raised SkipTest.
-            status, error = "error", error or Refused("a test was skipped")
+            status, error = "error", error or RuntimeError("a test was skipped")
         message = ""
         if error is not None:
+            message = name_of(type(error))
             try:
-                message = f"{type(error).__name__}: {error}"
+                message = f"{message}: {error}"
             except BaseException:
-                message = type(error).__name__
-        clip = lambda text, limit: str(text)[:limit].encode("utf-8", "backslashreplace").decode()
+                pass
+        clip = lambda text, limit: text[:limit].encode("utf-8", "backslashreplace").decode()
         audit("assize.record", clip(name, 200), status, clip(message, MAX_MESSAGE))
 
     try:
@@ -313,10 +180,13 @@ def work_through(config, suites, parade, infer, plain_builtins, audit):
     except BaseException as error:
         record("script", "broken", error)
         return
+    seal = object()  # in this frame alone, and frames are refused
+    audit("assize.begin", seal)
     try:
         program = load_program(config["entry"], ("solution", "candidate"))
     except BaseException as error:
         record("load", "load", error)
+        audit("assize.end", seal, 0)
         return
     script = config["script"]
     module = types.ModuleType("__main__")
@@ -325,8 +195,6 @@ def work_through(config, suites, parade, infer, plain_builtins, audit):
     # Tests that patch `__main__.name` mean the program's global; and the
     # script's own globals are not for the program to find.
     sys.modules["__main__"] = program
-    compare = parade.compare
-    plain_builtins["_assize_compare"] = lambda op, a, b: compare(op, a, b)
     for name in names:
         if hasattr(program, name):
             setattr(module, name, getattr(program, name))
@@ -337,14 +205,17 @@ def work_through(config, suites, parade, infer, plain_builtins, audit):
         exec(code, module.__dict__)
     except BaseException as error:
         record("script", "failed" if isinstance(error, AssertionError) else "error", error)
+        audit("assize.end", seal, 0)
         return
+    ran = 0
     try:
         ran = suites.run(module, script, record)
     except BaseException as error:
         record("suite", "error", error)
-        return
-    if ran == 0:
-        record("script", "passed", None)
+    else:
+        if ran == 0:
+            record("script", "passed", None)
+    audit("assize.end", seal, ran)
 
 
 def not_dumpable():
@@ -364,6 +235,7 @@ def main():
         os.dup2(null, 0)
     sys.stdin = open(0, closefd=False)
     not_dumpable()
+    notary = load_guest("notary")
     suites = load_guest("suites")
     parade = load_guest("parade").Parade(config["script"])
     infer = load_guest("tester").infer_names
@@ -381,40 +253,48 @@ def main():
 
         for plugin in _pytest.config.default_plugins:
             __import__(f"_pytest.{plugin}")
+    trusted = (*(p + "/" for p in sys.path), GUEST + "/", "<frozen ")  # -I: no path of the program's
+    parade.genuine = suites.genuine = genuine = notary.whose(trusted)
     roots = {"unittest", "_pytest", "pytest", "pluggy"} | imports_of(config["script"])
     watched = [
         m for n, m in sorted(sys.modules.items())
         if n in roots or n.partition(".")[0] in {"unittest", "_pytest", "pytest", "pluggy"}
     ]
     watched += [builtins, json, suites]
-    kept = snapshot(m for m in watched if isinstance(m, types.ModuleType))
+    kept = notary.snapshot(m for m in watched if isinstance(m, types.ModuleType))
     # The one thing there that we replace ourselves, see work_through.
     kept = [k for k in kept if k[:2] != (sys.modules.get("unittest"), "main")]
     import contextlib
 
     here = sys.modules["__main__"]
-    pristine = code_of([*watched, threading, contextlib, here])
+    pristine = notary.code_of([*watched, threading, contextlib, here])
     plain_builtins = dict(vars(builtins))
-    bottom = [threading.Thread._bootstrap.__code__]
-    thread_of = [None, threading.get_ident()]
+    kept += [(plain_builtins, name, value, None) for name, value in plain_builtins.items()]
 
     leave = os._exit
-    nonce = config.pop("nonce")
-    sys.addaudithook(notary(nonce, config.pop("report"), kept, pristine, thread_of, sys._getframe(1).f_code, bottom))
-    del nonce
     audit = sys.audit
-    parade.trusted = trusted = (*(p + "/" for p in sys.path), GUEST + "/", "<frozen ")  # -I: no path of the program's
+    over = _thread.allocate_lock()
+    over.acquire()
 
     def work():
-        thread_of[0] = threading.get_ident()
-        work_through(config, suites, parade, infer, plain_builtins, audit)
+        try:
+            work_through(config, suites, parade, infer, plain_builtins, audit)
+        finally:
+            over.release()
 
-    # A deep stack, as the main thread would have.
+    codes = {c.co_name: c for c in work_through.__code__.co_consts if isinstance(c, types.CodeType)}
+    codes.update(work=work.__code__, work_through=work_through.__code__)
+    nonce = config.pop("nonce")
+    hook = notary.notary(nonce, config.pop("report"), kept, pristine, codes, sys._getframe(1).f_code)
+    sys.addaudithook(hook)
+    del nonce, hook
+    sys.addaudithook(notary.guard(genuine, config["path"]))
+    # A deep stack, as the main thread would have. No Thread object: the program
+    # could reach it, and by it this function and the end of the thread.
     threading.stack_size(64 << 20)
-    thread = threading.Thread(target=work, name="tests")
-    sys.addaudithook(guard(trusted))
-    thread.start()
-    thread.join()
+    _thread.start_new_thread(work, ())
+    threading.stack_size(0)
+    over.acquire()
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()

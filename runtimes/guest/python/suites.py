@@ -11,6 +11,29 @@ import os
 import sys
 
 
+def genuine(code):
+    """Whether code is the interpreter's own; shared.py knows better."""
+    return True
+
+
+def theirs(error, module):
+    """Whether an exception came through code of the program under test, it or
+    what was being handled when it was raised. Only a script skips its tests, or
+    declares that they fail."""
+    of = BaseException.__dict__  # past what a class of the program's says
+    for _ in range(100):
+        if error is None:
+            return False
+        trace = of["__traceback__"].__get__(error)
+        while trace is not None:
+            code = trace.tb_frame.f_code
+            if code.co_filename != module.__file__ and not genuine(code):
+                return True
+            trace = trace.tb_next
+        error = of["__context__"].__get__(error)
+    return True
+
+
 def find(module):
     """What there is to run in a module: (unittest classes, test functions)."""
     unittest = sys.modules.get("unittest")
@@ -38,7 +61,7 @@ def run(module, source, record):
     if needs_pytest(source):
         return run_pytest(module, record)
     classes, functions = find(module)
-    return run_unittest(classes, record) + run_functions(functions, record)
+    return run_unittest(classes, module, record) + run_functions(functions, record)
 
 
 def run_functions(functions, record):
@@ -72,7 +95,7 @@ def status(error):
     return "failed" if isinstance(error, AssertionError) else "error"
 
 
-def run_unittest(classes, record):
+def run_unittest(classes, module, record):
     """unittest's own runner, with a result that records."""
     if not classes:
         return 0
@@ -107,7 +130,11 @@ def run_unittest(classes, record):
                 self.note(status(err[1]), err[1])
 
         def addSkip(self, test, reason):
-            self.note("skipped", None)
+            raised = sys.exc_info()[1]  # none where a decorator says it
+            if raised is not None and theirs(raised, module):
+                self.addError(test, (type(raised), raised, None))
+            elif isinstance(test, unittest.TestCase):
+                self.note("skipped", None)
 
         def addExpectedFailure(self, test, err):
             self.outcome = self.outcome or ("passed", None)
@@ -152,6 +179,7 @@ def run_pytest(module, record):
 
     class Plugin:
         seen = 0
+        collected = 0
         result = ("error", None)
 
         @pytest.hookimpl(tryfirst=True)
@@ -162,13 +190,21 @@ def run_pytest(module, record):
             if report.failed:
                 record("collection", "error", Exception(report.longreprtext[-500:]))
 
+        def pytest_collection_finish(self, session):
+            self.collected = len(session.items)
+
         @pytest.hookimpl(hookwrapper=True)
         def pytest_runtest_makereport(self, item, call):
+            # Before and after pytest makes a skip of its own of unittest's.
+            before = call.excinfo.value if call.excinfo is not None else None
             outcome = yield
             report = outcome.get_result()
             title = item.nodeid.partition("::")[2].replace("::", ".")
             error = call.excinfo.value if call.excinfo is not None else None
-            if report.skipped:  # xfail included
+            by_mark = hasattr(report, "wasxfail") and not isinstance(error, pytest.xfail.Exception)
+            if report.skipped and not by_mark and (theirs(before, module) or theirs(error, module)):
+                self.result = ("error", error)
+            elif report.skipped:  # xfail included
                 self.result = ("skipped", None)
             elif report.failed and report.when == "call":
                 error = error or AssertionError(str(report.longrepr)[:300])
@@ -192,4 +228,6 @@ def run_pytest(module, record):
     code = pytest.main(arguments, plugins=[plugin])
     if code not in (0, 1, 5):  # passed, failed, none collected
         record("pytest", "error", Exception(f"pytest ended with {int(code)}"))
-    return plugin.seen
+    elif plugin.seen < plugin.collected:
+        record("pytest", "error", Exception("pytest ended early"))
+    return plugin.collected

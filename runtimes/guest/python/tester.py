@@ -103,6 +103,7 @@ class Trial:
         self.on_endless = None
         self.stdout = None  # what scripts print to, unless they redirect it
         self.results = []
+        self.room = 200_000  # for what the results of a suite say, in bytes
         self.first = None  # the first test of a suite that did not pass: its error
         self.ended = False  # by unittest.main()
 
@@ -474,8 +475,29 @@ class Bounded:
         for line in lines:
             self.write(line)
 
+    @property
+    def buffer(self):
+        return BoundedBytes(self)
+
     def __getattr__(self, name):
         return getattr(self.stream, name)
+
+
+class BoundedBytes:
+    """The bytes below such a stream, under the same bound."""
+
+    def __init__(self, text):
+        self.text = text
+
+    def write(self, data):
+        data = bytes(data)
+        if self.text.room > 0:
+            self.text.stream.buffer.write(data[: self.text.room])
+            self.text.room -= len(data)
+        return len(data)
+
+    def __getattr__(self, name):
+        return getattr(self.text.stream.buffer, name)
 
 
 def send_report(report):
@@ -506,8 +528,10 @@ def run_suite(trial, module):
     def record(name, status, error):
         message = "" if error is None else f"{type(error).__name__}: {_text(error)}"
         if len(trial.results) < MAX_TESTS:
-            result = {"name": plain.clip(name, 200), "status": status, "message": plain.clip(message, 300)}
-            trial.results.append(result)
+            # A report of a bounded size, whatever the candidate raises.
+            message = plain.clip(message, 300) if trial.room > 0 else ""
+            trial.room -= len(json.dumps(message))
+            trial.results.append({"name": plain.clip(name, 200), "status": status, "message": message})
         if status not in ("passed", "skipped") and trial.first is None:
             trial.first = error if error is not None else AssertionError(name)
 
