@@ -20,6 +20,13 @@ _MRO = type.__dict__["__mro__"].__get__
 _DICT = type.__dict__["__dict__"].__get__
 _NAME = type.__dict__["__name__"].__get__
 _ASK = "assize compares 9f1c62a0"  # stands for the function in the rewritten script
+_SEE = "assize sees 4b7d0e13"  # stands for the other one, that looks at operands
+# What makes `abs(f(x) - 2) <= 1e-9` true without knowing the 2.
+_ARITHMETIC = [
+    f"__{r}{name}__"
+    for name in "add sub mul truediv floordiv mod pow matmul and or xor lshift rshift divmod".split()
+    for r in ("", "r")
+] + [f"__{name}__" for name in "neg pos abs invert round trunc floor ceil float int index complex".split()]
 _BARE = (int, float, str, bytes)
 _ORDER = ("__lt__", "__le__", "__gt__", "__ge__")
 # What objects of built-in classes are by themselves, whatever a subclass says.
@@ -68,7 +75,8 @@ class Parade:
             return found
 
         def walk(code):
-            swap = lambda c: ask if c == _ASK and type(c) is str else walk(c) if type(c) is type(code) else c
+            ours = {_ASK: ask, _SEE: self.see}
+            swap = lambda c: ours.get(c, c) if type(c) is str else walk(c) if type(c) is type(code) else c
             return code.replace(co_consts=tuple(map(swap, code.co_consts)))
 
         return walk(code)
@@ -150,6 +158,31 @@ class Parade:
             return a == b
         return self.line_up(*((a, b) if strange else (b, a)))
 
+    def see(self, x, depth=0):
+        """`x`, an operand or an argument of the script's. A class that brings
+        arithmetic of its own and that nobody speaks of has no say in it."""
+        kind = type(x)
+        if kind in (int, str, float, bool, bytes, type(None)):
+            return x
+        if kind in (list, tuple, set, frozenset, dict):
+            if depth < 4:
+                for item in x.values() if kind is dict else x:
+                    self.see(item, depth + 1)
+            return x
+        if any(self.brings(kind, m) for m in _ARITHMETIC) and not any(_NAME(k) in self.named for k in _MRO(kind)):
+            raise AssertionError(f"arithmetic of {_NAME(kind)}, of which the tests know nothing")
+        return x
+
+    def brings(self, kind, method):
+        """Whether a program defines a method of the class."""
+        found = lookup(kind, method)
+        if found is None or type(found) is _WRAPPER:
+            return False
+        return not (type(found) is type(defines) and self.genuine(found.__code__)) and type(found).__name__ not in (
+            "method_descriptor",
+            "builtin_function_or_method",
+        )
+
     def known(self, x):
         """`x`; a number or a text of a class that nobody speaks of, as what it
         is without that class."""
@@ -168,7 +201,7 @@ class Parade:
         """One comparison of the script."""
         if op in ("is", "is not"):
             return (a is b) is (op == "is")
-        a, b = self.known(a), self.known(b)
+        a, b = self.known(self.see(a)), self.known(self.see(b))
         if op == "==":
             return self.eq(a, b)
         if op == "!=":
@@ -212,7 +245,37 @@ def rewrite(tree):
     }
     waits = (ast.Await, ast.Yield, ast.YieldFrom)
 
+    def seen(value):
+        if isinstance(value, ast.Constant):
+            return value
+        call = ast.Call(func=ast.Constant(_SEE), args=[value], keywords=[])
+        return ast.copy_location(call, value)
+
     class Rewriter(ast.NodeTransformer):
+        def visit_BinOp(self, node):
+            self.generic_visit(node)
+            node.left, node.right = seen(node.left), seen(node.right)
+            return node
+
+        def visit_UnaryOp(self, node):
+            self.generic_visit(node)
+            if not isinstance(node.op, ast.Not):
+                node.operand = seen(node.operand)
+            return node
+
+        def visit_AugAssign(self, node):
+            self.generic_visit(node)
+            node.value = seen(node.value)
+            return node
+
+        def visit_Call(self, node):
+            self.generic_visit(node)
+            node.args = [a if isinstance(a, ast.Starred) else seen(a) for a in node.args]
+            for keyword in node.keywords:
+                if keyword.arg is not None:
+                    keyword.value = seen(keyword.value)
+            return node
+
         def visit_Compare(self, node):
             last = len(node.ops) - 1
             if last == 0 and type(node.ops[0]) in (ast.Is, ast.IsNot):
