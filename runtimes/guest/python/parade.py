@@ -12,6 +12,7 @@ of built-in types are compared by the interpreter, as ever.
 """
 
 import builtins
+import operator
 import random
 
 DECOYS = 9
@@ -20,6 +21,16 @@ _MRO = type.__dict__["__mro__"].__get__
 _DICT = type.__dict__["__dict__"].__get__
 _NAME = type.__dict__["__name__"].__get__
 _ASK = "assize compares 9f1c62a0"  # stands for the function in the rewritten script
+_SUMS = {
+    "Add": operator.add, "Sub": operator.sub, "Mult": operator.mul, "Div": operator.truediv,
+    "FloorDiv": operator.floordiv, "Mod": operator.mod, "Pow": operator.pow,
+}
+_ARITHMETIC = tuple(
+    f"__{side}{name}__" for name in ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow") for side in ("", "r")
+)
+# Asked of a number before it is compared, by their names in the script.
+_MEASURES = frozenset("abs round float int divmod pow sum isclose approx assertAlmostEqual assertNotAlmostEqual".split())
+_NUMBER = ("__abs__", "__round__", "__float__", "__int__", "__index__", "__divmod__", "__radd__", *_ARITHMETIC)
 _BARE = (int, float, str, bytes)
 _ORDER = ("__lt__", "__le__", "__gt__", "__ge__")
 # What objects of built-in classes are by themselves, whatever a subclass says.
@@ -57,8 +68,12 @@ class Parade:
         the constants of its code, which nobody can change."""
         compare, kept = self.compare, []
 
-        def ask(op, a, b):
-            if op[0] == ")":
+        def ask(op, a, b=None):
+            if op == "known":
+                return self.measured(a)
+            if op in _SUMS:
+                return self.sum(_SUMS[op], a, b)
+            if op[0] == ")":  # a chain's
                 op, a = op[1:], kept.pop()
             if op[-1] != "(":
                 return compare(op, a, b)
@@ -146,6 +161,9 @@ class Parade:
             # Which members met which is the hash's business.
             return a == b and not any(map(self.lies, a)) and not any(map(self.lies, b))
         strange, other = self.foreign(a), self.foreign(b)
+        if strange and other and self.installed(type(a)) != self.installed(type(b)):
+            # pytest.approx and the like ask the other side as well.
+            return a == b if self.heard(a) and self.heard(b) else False
         if strange == other:
             return a == b
         return self.line_up(*((a, b) if strange else (b, a)))
@@ -158,6 +176,25 @@ class Parade:
             return next(bare(x) for base, bare in _PLAIN if base in _MRO(kind))
         return x
 
+    def stranger(self, x, methods):
+        """Whether a class that nobody speaks of reckons by itself."""
+        return any(defines(x, m) for m in methods) and not self.heard(x) and not self.mute(type(x))
+
+    def sum(self, op, a, b):
+        """Arithmetic of the script, which a tolerance begins with."""
+        a, b = self.known(a), self.known(b)
+        for x, y in ((a, b), (b, a)):
+            if type(x) in (int, float, complex) and type(y) not in _BARE and self.stranger(y, _ARITHMETIC):
+                raise AssertionError(f"a {_NAME(type(y))} where the tests reckon with numbers")
+        return op(a, b)
+
+    def measured(self, x):
+        """An argument of what measures numbers."""
+        x = self.known(x)
+        if type(x) not in _BARE and self.stranger(x, _NUMBER):
+            raise AssertionError(f"a {_NAME(type(x))} where the tests reckon with numbers")
+        return [self.known(y) for y in x] if type(x) is list else x
+
     def mute(self, kind):
         """Whether all of a class's methods are the interpreter's own."""
         theirs = [k for k in _MRO(kind) if k.__flags__ & (1 << 9)]
@@ -168,6 +205,10 @@ class Parade:
         """One comparison of the script."""
         if op in ("is", "is not"):
             return (a is b) is (op == "is")
+        order = op not in ("==", "!=", "in", "not in")
+        if order and any(self.stranger(x, _ORDER) for x in (a, b)):
+            # Neither answer will do: the script may want it to be false.
+            raise AssertionError(f"an order of {_NAME(type(a))} and {_NAME(type(b))}, of which the tests know nothing")
         a, b = self.known(a), self.known(b)
         if op == "==":
             return self.eq(a, b)
@@ -182,9 +223,6 @@ class Parade:
                 if found and defines(b, "__contains__") and type(a) is not object:
                     found = object() not in b  # who contains everything contains nothing
             return found is (op == "in")
-        if any(defines(x, m) and not self.heard(x) for x in (a, b) for m in _ORDER):
-            # Neither answer will do: the script may want it to be false.
-            raise AssertionError(f"an order of {_NAME(type(a))} and {_NAME(type(b))}, of which the tests know nothing")
         less = op in ("<", "<=")
         holds = {"<": lambda: a < b, "<=": lambda: a <= b, ">": lambda: a > b, ">=": lambda: a >= b}[op]()
         for x, y, sign in ((a, b, 1), (b, a, -1)):
@@ -212,18 +250,49 @@ def rewrite(tree):
     }
     waits = (ast.Await, ast.Yield, ast.YieldFrom)
 
+    def ask(*args):
+        return ast.Call(func=ast.Constant(_ASK), args=list(args), keywords=[])
+
     class Rewriter(ast.NodeTransformer):
+        checked = 0  # inside an assertion or a comparison
+
+        def within(self, node):
+            self.checked += 1
+            self.generic_visit(node)
+            self.checked -= 1
+            return node
+
+        visit_Assert = within
+
+        def visit_BinOp(self, node):
+            op = type(node.op).__name__
+            calls = any(isinstance(x, ast.Call) for side in (node.left, node.right) for x in ast.walk(side))
+            self.generic_visit(node)
+            if op not in _SUMS or not (op == "Sub" or calls or self.checked):
+                return node  # a script's own loops stay as fast as they were
+            return ast.copy_location(ask(ast.Constant(op), node.left, node.right), node)
+
+        def visit_Call(self, node):
+            self.generic_visit(node)
+            name = getattr(node.func, "id", getattr(node.func, "attr", ""))
+            if name in _MEASURES:
+                plain = (ast.Constant, ast.Starred)
+                node.args = [
+                    a if isinstance(a, plain) else ast.copy_location(ask(ast.Constant("known"), a), a) for a in node.args
+                ]
+            return node
+
         def visit_Compare(self, node):
             last = len(node.ops) - 1
             if last == 0 and type(node.ops[0]) in (ast.Is, ast.IsNot):
                 return self.generic_visit(node)
             if last > 0 and any(isinstance(n, waits) for n in ast.walk(node)):
                 return self.generic_visit(node)  # another chain could come between
-            self.generic_visit(node)
+            self.within(node)
             links, left = [], node.left
             for i, (op, right) in enumerate(zip(node.ops, node.comparators)):
                 how = ")" * (i > 0) + names[type(op)] + "(" * (i < last)
-                links.append(ast.Call(func=ast.Constant(_ASK), args=[ast.Constant(how), left, right], keywords=[]))
+                links.append(ask(ast.Constant(how), left, right))
                 left = ast.Constant(None)
             whole = links[0] if last == 0 else ast.BoolOp(op=ast.And(), values=links)
             return ast.copy_location(whole, node)
