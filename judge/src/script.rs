@@ -222,6 +222,11 @@ fn verdict(candidate: &Outcome, tester: &Outcome, report: Option<Report>) -> (Ve
                     let why = "the tests ran out of memory on the candidate's results";
                     (Verdict::MemoryLimitExceeded, why.to_owned())
                 }
+                // White space on the report: the candidate had been heard.
+                End::Signaled(signal) if !tester.report.data.is_empty() => {
+                    let why = "the tests' interpreter broke down on the candidate's results";
+                    (Verdict::RunTimeError, format!("{why} (signal {signal})"))
+                }
                 End::Limit(Limit::Output) => (
                     Verdict::JudgeError,
                     "the test script printed too much".to_owned(),

@@ -196,6 +196,8 @@ fn whose_fault_a_script_is() {
         ("new Foo(1).take(() => 1)", "JE", "live objects"),
         ("new Foo(1).absent()", "WA", "is not a function"),
         ("Foo.prototype.x", "JE", "live objects"),
+        // Results can fill the heap of an interpreter, which then aborts.
+        ("add(1, 2); process.abort()", "RTE", "broke down"),
     ];
     for (text, code, detail) in cases {
         let judged = script(PROGRAM, text);

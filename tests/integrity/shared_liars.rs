@@ -129,12 +129,20 @@ fn chains_and_numbers_go_through_the_line_up() {
     let liars = [
         "class L:\n    __lt__ = __le__ = __gt__ = __ge__ = __eq__ = lambda s, o: True\n    __ne__ = lambda s, o: False\n    __hash__ = lambda s: 3\ndef add(a, b): return L()",
         "class L(int):\n    __lt__ = __le__ = __gt__ = __ge__ = __eq__ = lambda s, o: True\n    __ne__ = lambda s, o: False\n    __hash__ = lambda s: 3\ndef add(a, b): return L(99)",
+        "class L(float):\n    __sub__ = __rsub__ = __abs__ = lambda s, *a: 0.0\ndef add(a, b): return L(99)",
+        "class L:\n    __sub__ = __rsub__ = __abs__ = __float__ = lambda s, *a: 0.0 if a else 3.0\n    __lt__ = __gt__ = __le__ = __ge__ = lambda s, o: True\ndef add(a, b): return L()",
+        "class F(float):\n    def __sub__(s, o): return F(0)\n    __rsub__ = __sub__\n    def __abs__(s): return F(0)\n    __eq__ = __lt__ = __le__ = lambda s, o: True\n    __gt__ = lambda s, o: False\n    __hash__ = float.__hash__\ndef add(a, b): return F(99)",
     ];
     let scripts = [
         "assert 2 < add(1, 2) < 4",
         "assert 3 == add(1, 2) == 3",
         "def test():\n    assert [x for x in [1, 2, 3] if 0 < x <= add(1, 1) != 99] == [1, 2]",
         "assert not 5 < add(1, 2)",
+        "assert abs(add(1, 2) - 3) < 1e-9",
+        "d = add(19, 23) - 42\nassert abs(d) <= 1e-9",
+        "import math\nassert math.isclose(add(1, 2), 3)",
+        "import pytest\ndef test(): assert add(1, 2) == pytest.approx(3)",
+        "import unittest\nclass T(unittest.TestCase):\n    def test(self): self.assertAlmostEqual(add(1, 2), 3)",
     ];
     only_the_honest(&liars, &scripts);
 }

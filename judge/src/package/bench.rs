@@ -338,8 +338,16 @@ impl<'a> Bench<'a> {
     }
 }
 
+/// Longest input or answer, in bytes; a sparse file costs its author nothing.
+const LONGEST: u64 = 1 << 30;
+
 pub(super) fn read(path: &Path) -> Result<Vec<u8>, BenchError> {
-    std::fs::read(path).map_err(|e| BenchError::Package(format!("{}: {e}", path.display())))
+    let bad = |e: &str| BenchError::Package(format!("{}: {e}", path.display()));
+    let size = path.metadata().map_err(|e| bad(&e.to_string()))?.len();
+    if size > LONGEST {
+        return Err(bad(&format!("it has {size} bytes, at most {LONGEST}")));
+    }
+    std::fs::read(path).map_err(|e| bad(&e.to_string()))
 }
 
 fn millis(seconds: f64) -> u64 {
@@ -353,4 +361,21 @@ fn millis(seconds: f64) -> u64 {
 fn bytes(mib: f64) -> u64 {
     let bytes = (mib * MIB).clamp(1.0, 9e15);
     bytes as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_too_large_to_read_is_refused_and_one_that_is_not_is_read() {
+        let path = std::env::temp_dir().join(format!("assize-sparse-{}", std::process::id()));
+        std::fs::write(&path, b"1\n").unwrap();
+        assert_eq!(read(&path).unwrap(), b"1\n");
+        let file = std::fs::File::options().write(true).open(&path).unwrap();
+        file.set_len(LONGEST + 1).unwrap();
+        let error = read(&path).unwrap_err().to_string();
+        std::fs::remove_file(&path).unwrap();
+        assert!(error.contains("at most"), "{error}");
+    }
 }

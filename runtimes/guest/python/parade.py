@@ -154,6 +154,9 @@ class Parade:
             # Which members met which is the hash's business.
             return a == b and not any(map(self.lies, a)) and not any(map(self.lies, b))
         strange, other = self.foreign(a), self.foreign(b)
+        if strange and other and self.installed(type(a)) != self.installed(type(b)):
+            # pytest.approx and the like ask the other side as well.
+            return a == b if self.heard(a) and self.heard(b) else False
         if strange == other:
             return a == b
         return self.line_up(*((a, b) if strange else (b, a)))
