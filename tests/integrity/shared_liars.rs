@@ -146,3 +146,16 @@ fn chains_and_numbers_go_through_the_line_up() {
     ];
     only_the_honest(&liars, &scripts);
 }
+
+/// A script that imports only when it is run.
+#[test]
+fn no_module_stands_in_for_one_that_the_script_imports() {
+    let liars = [
+        "import sys\nclass F:\n    def __getattr__(s, n): return lambda *a, **k: True\nsys.modules['math'] = F()\ndef add(a, b): return 0",
+        "import math\nmath.isclose = lambda *a: True\ndef add(a, b): return 0",
+    ];
+    only_the_honest(
+        &liars,
+        &["def test():\n    import math\n    assert math.isclose(add(1, 2), 3)"],
+    );
+}

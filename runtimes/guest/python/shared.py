@@ -264,6 +264,9 @@ def main():
     kept = notary.snapshot(m for m in watched if isinstance(m, types.ModuleType))
     # The one thing there that we replace ourselves, see work_through.
     kept = [k for k in kept if k[:2] != (sys.modules.get("unittest"), "main")]
+    # Nor may another module stand in their places, the program in its own apart.
+    own = {config["entry"].removesuffix(".py").replace("/", "."), "solution", "candidate", "__main__"}
+    kept += [(sys.modules, n, m, None) for n, m in list(sys.modules.items()) if m in watched and n not in own]
     import contextlib
 
     here = sys.modules["__main__"]
