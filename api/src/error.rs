@@ -104,3 +104,33 @@ impl From<Fault> for ApiError {
         }
     }
 }
+
+/// How an endpoint that tries programs says no, for the OpenAPI document.
+#[derive(utoipa::IntoResponses)]
+#[expect(dead_code, reason = "describes what `ApiError` sends; never made")]
+pub(crate) enum Refusals {
+    /// The request; `details.field` says where
+    #[response(status = 400)]
+    Invalid(ErrorBody),
+    /// This key does not grant the policy
+    #[response(status = 403)]
+    Forbidden(ErrorBody),
+    /// More bytes than are taken
+    #[response(status = 413)]
+    TooLarge(ErrorBody),
+    /// Not JSON
+    #[response(status = 415)]
+    MediaType(ErrorBody),
+    /// This host cannot hold to what is asked
+    #[response(status = 422)]
+    Unenforceable(ErrorBody),
+    /// Full; see Retry-After
+    #[response(status = 429)]
+    Full(ErrorBody),
+    /// Our failure; the code begins with fault.
+    #[response(status = 500)]
+    Fault(ErrorBody),
+    /// Starting or stopping
+    #[response(status = 503)]
+    Unready(ErrorBody),
+}

@@ -6,7 +6,10 @@
 //! which is no reward at all; that they failed in different ways is not
 //! disagreement, or a program could mask its failures by varying them.
 
-use assize_executor::{End, Fault, Limit};
+use std::time::Duration;
+
+use assize_executor::{End, Fault, Limit, Outcome, Usage};
+use assize_policies::Limits;
 
 use crate::case::{TestResult, add};
 use crate::engine::Turn;
@@ -30,7 +33,7 @@ pub(crate) async fn steady(
     let mut result = trials.test(test).await?;
     let asked = trials.case.reruns;
     let more = match asked {
-        0 => u32::from(doubtful(trials, &result, pressure)),
+        0 => u32::from(unsure(trials, &result)),
         asked => asked,
     };
     let mut passed = u32::from(result.verdict == Verdict::Accepted);
@@ -64,23 +67,30 @@ pub(crate) async fn steady(
     Ok(result)
 }
 
-/// Whether another try might say otherwise. `pressure` is the share of time in
-/// which something waited for a processor of this host.
-fn doubtful(trials: &Trials<'_>, result: &TestResult, pressure: fn() -> f64) -> bool {
-    let Some(outcome) = &result.outcome else {
-        return false;
-    };
+fn unsure(trials: &Trials<'_>, result: &TestResult) -> bool {
     let submission = &trials.case.submission;
     let limits = submission.runtime.manifest.limits.apply(submission.limits);
-    let near = |used: f64, limit_ms: u64| used * 1e3 >= NEAR * limit_ms as f64;
-    match &outcome.end {
+    let accepted = result.verdict == Verdict::Accepted;
+    let of = |o: &Outcome| doubtful(accepted, &o.end, &o.usage, &limits, pressure);
+    result.outcome.as_ref().is_some_and(of)
+}
+
+/// Whether another try might say otherwise. `pressure` is the share of time in
+/// which something waited for a processor of this host, looked up only where
+/// it matters.
+fn doubtful(
+    accepted: bool,
+    end: &End,
+    usage: &Usage,
+    limits: &Limits,
+    pressure: impl Fn() -> f64,
+) -> bool {
+    let near = |used: Duration, limit_ms: u64| used.as_secs_f64() * 1e3 >= NEAR * limit_ms as f64;
+    match end {
         End::Limit(Limit::Wall) => pressure() >= PRESSED_WALL,
         End::Limit(Limit::Cpu) => pressure() >= PRESSED_CPU,
         End::Exited(_) => {
-            let usage = &outcome.usage;
-            result.verdict == Verdict::Accepted
-                && (near(usage.cpu.as_secs_f64(), limits.cpu_ms)
-                    || near(usage.wall.as_secs_f64(), limits.wall_ms))
+            accepted && (near(usage.cpu, limits.cpu_ms) || near(usage.wall, limits.wall_ms))
         }
         End::Limit(Limit::Memory | Limit::Output)
         | End::Signaled(_)
@@ -89,26 +99,77 @@ fn doubtful(trials: &Trials<'_>, result: &TestResult, pressure: fn() -> f64) -> 
     }
 }
 
-/// From the kernel's pressure stall information; without it, from how many
-/// processes there are to run for each processor.
+/// How pressed this host is for processors, from 0 to 1.
 fn pressure() -> f64 {
     let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
-    let average = |text: &str| -> Option<f64> {
-        let some = text.lines().find(|l| l.starts_with("some "))?;
-        let field = some
-            .split_whitespace()
-            .find_map(|f| f.strip_prefix("avg10="))?;
-        Some(field.parse::<f64>().ok()? / 100.0)
-    };
-    if let Some(share) = average(&read("/proc/pressure/cpu")) {
-        return share;
-    }
-    let load = read("/proc/loadavg");
-    let load: f64 = load
-        .split(' ')
-        .next()
-        .and_then(|l| l.parse().ok())
-        .unwrap_or(0.0);
     let cores = std::thread::available_parallelism().map_or(1.0, |n| n.get() as f64);
-    ((load - cores) / cores).clamp(0.0, 1.0)
+    share(&read("/proc/pressure/cpu"), &read("/proc/loadavg"), cores)
+}
+
+/// From the kernel's pressure stall information; without it, from how many
+/// processes there are to run for each processor.
+fn share(stalls: &str, load: &str, cores: f64) -> f64 {
+    let some = stalls.lines().find(|l| l.starts_with("some "));
+    let average = some.and_then(|l| l.split_whitespace().find_map(|f| f.strip_prefix("avg10=")));
+    if let Some(percent) = average.and_then(|a| a.parse::<f64>().ok()) {
+        return percent / 100.0;
+    }
+    let load = load.split(' ').next().and_then(|l| l.parse().ok());
+    ((load.unwrap_or(0.0) - cores) / cores).clamp(0.0, 1.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn doubted(accepted: bool, end: End, cpu_ms: u64, pressure: f64) -> bool {
+        let limits = Limits {
+            cpu_ms: 1000,
+            wall_ms: 3000,
+            memory_bytes: 1 << 28,
+            processes: 1,
+            stdout_bytes: 1,
+            stderr_bytes: 1,
+            disk_bytes: 1,
+            files: 1,
+        };
+        let usage = Usage {
+            cpu: Duration::from_millis(cpu_ms),
+            wall: Duration::from_millis(cpu_ms),
+            ..Usage::default()
+        };
+        doubtful(accepted, &end, &usage, &limits, || pressure)
+    }
+
+    #[test]
+    fn a_time_limit_is_doubted_under_pressure_only() {
+        assert!(!doubted(false, End::Limit(Limit::Wall), 100, 0.19));
+        assert!(doubted(false, End::Limit(Limit::Wall), 100, 0.2));
+        assert!(!doubted(false, End::Limit(Limit::Cpu), 1000, 0.49));
+        assert!(doubted(false, End::Limit(Limit::Cpu), 1000, 0.5));
+    }
+
+    #[test]
+    fn a_pass_is_doubted_near_its_limit_and_a_wrong_answer_never() {
+        assert!(!doubted(true, End::Exited(0), 899, 1.0));
+        assert!(doubted(true, End::Exited(0), 900, 0.0));
+        assert!(!doubted(false, End::Exited(0), 999, 1.0));
+        for end in [
+            End::Limit(Limit::Memory),
+            End::Limit(Limit::Output),
+            End::Signaled(9),
+            End::Violation,
+        ] {
+            assert!(!doubted(false, end, 999, 1.0));
+        }
+    }
+
+    #[test]
+    fn pressure_is_what_the_kernel_says_or_what_the_load_implies() {
+        let stalls = "some avg10=25.50 avg60=1.00 avg300=0.00 total=5\nfull avg10=0.00\n";
+        assert_eq!(share(stalls, "9.0 1 1", 2.0), 0.255);
+        assert_eq!(share("", "3.00 2.0 1.0 5/116 1\n", 2.0), 0.5);
+        assert_eq!(share("", "0.10 0 0", 2.0), 0.0);
+        assert_eq!(share("", "", 2.0), 0.0);
+    }
 }

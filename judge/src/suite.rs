@@ -119,9 +119,11 @@ pub(crate) fn unrewarded(case: &Case) -> usize {
 /// none passed where it fails a sound one. A suite that passes everything is
 /// thus worth as little as one that fails everything.
 pub(crate) fn rewarded(case: &Case, ran: Vec<Rewarded>) -> Vec<Rewarded> {
-    let sound = |at: usize| match &case.tests[at].kind {
-        TestKind::Subject { sound, .. } => Some(*sound),
-        _ => None,
+    let sound = |at: usize| {
+        let TestKind::Subject { sound, .. } = &case.tests[at].kind else {
+            return None;
+        };
+        Some(*sound)
     };
     if !(0..case.tests.len()).any(|at| sound(at).is_some()) {
         return ran;

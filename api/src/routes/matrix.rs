@@ -16,14 +16,14 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 
 use crate::admit::{Refusal, refuse};
-use crate::error::ApiError;
+use crate::error::{ApiError, Refusals};
 use crate::extract::Json;
 use crate::rights::Rights;
 use crate::routes::present;
 use crate::routes::sweeps::{Asked, Plan, total};
 use crate::routes::tries::new_id;
 use crate::server::App;
-use crate::types::{CellBody, ErrorBody, MatrixBody, MatrixRequest, ProgramBody};
+use crate::types::{CellBody, MatrixBody, MatrixRequest, ProgramBody};
 
 /// Runs every program on every input.
 ///
@@ -36,13 +36,7 @@ use crate::types::{CellBody, ErrorBody, MatrixBody, MatrixRequest, ProgramBody};
     request_body = MatrixRequest,
     responses(
         (status = 200, body = MatrixBody),
-        (status = 400, body = ErrorBody, description = "The request; `details.field` says where"),
-        (status = 403, body = ErrorBody, description = "This key does not grant the policy"),
-        (status = 413, body = ErrorBody),
-        (status = 415, body = ErrorBody),
-        (status = 422, body = ErrorBody, description = "This host cannot hold to what is asked"),
-        (status = 429, body = ErrorBody, description = "Full; see Retry-After"),
-        (status = 503, body = ErrorBody),
+        Refusals,
     )
 )]
 pub(crate) async fn matrix(

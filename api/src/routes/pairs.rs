@@ -16,7 +16,7 @@ use futures::{StreamExt, TryStreamExt};
 
 use crate::admit::{Refusal, judgement_for, refuse};
 use crate::auth::Caller;
-use crate::error::ApiError;
+use crate::error::{ApiError, Refusals};
 use crate::extract::Json;
 use crate::queue::Patience;
 use crate::rights::Rights;
@@ -24,7 +24,7 @@ use crate::routes::sweeps::{MAX_RUNS, names};
 use crate::routes::tries::new_id;
 use crate::server::App;
 use crate::types::{
-    AnswerFact, ErrorBody, GroupBody, JudgementRequest, PairBody, PairsBody, PairsRequest, RankBody,
+    AnswerFact, GroupBody, JudgementRequest, PairBody, PairsBody, PairsRequest, RankBody,
 };
 
 /// Most answers of one request.
@@ -44,13 +44,7 @@ const MAX_PAIRS: usize = 100_000;
     request_body = PairsRequest,
     responses(
         (status = 200, body = PairsBody),
-        (status = 400, body = ErrorBody, description = "The request; `details.field` says where"),
-        (status = 403, body = ErrorBody, description = "This key does not grant the policy"),
-        (status = 413, body = ErrorBody),
-        (status = 415, body = ErrorBody),
-        (status = 422, body = ErrorBody, description = "This host cannot hold to what is asked"),
-        (status = 429, body = ErrorBody, description = "Full; see Retry-After"),
-        (status = 503, body = ErrorBody),
+        Refusals,
     )
 )]
 pub(crate) async fn pairs(

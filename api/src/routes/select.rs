@@ -15,7 +15,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 
 use crate::admit::{Refusal, refuse};
-use crate::error::ApiError;
+use crate::error::{ApiError, Refusals};
 use crate::extract::Json;
 use crate::rights::Rights;
 use crate::routes::matrix::{Row, behaviours};
@@ -24,7 +24,7 @@ use crate::routes::select::strategy::{Strategy, strategy};
 use crate::routes::sweeps::{Asked, Plan, total};
 use crate::routes::tries::new_id;
 use crate::server::App;
-use crate::types::{CandidateBody, ClusterBody, ErrorBody, PickBody, SelectBody, SelectRequest};
+use crate::types::{CandidateBody, ClusterBody, PickBody, SelectBody, SelectRequest};
 
 /// Picks when a request names no number: AlphaCode's submissions.
 const PICKS: usize = 10;
@@ -42,13 +42,7 @@ const PICKS: usize = 10;
     request_body = SelectRequest,
     responses(
         (status = 200, body = SelectBody),
-        (status = 400, body = ErrorBody, description = "The request; `details.field` says where"),
-        (status = 403, body = ErrorBody, description = "This key does not grant the policy"),
-        (status = 413, body = ErrorBody),
-        (status = 415, body = ErrorBody),
-        (status = 422, body = ErrorBody, description = "This host cannot hold to what is asked"),
-        (status = 429, body = ErrorBody, description = "Full; see Retry-After"),
-        (status = 503, body = ErrorBody),
+        Refusals,
     )
 )]
 pub(crate) async fn select(

@@ -11,13 +11,13 @@ use axum::response::{IntoResponse, Response};
 
 use crate::admit::{judgement_for, run_for};
 use crate::auth::Caller;
-use crate::error::ApiError;
+use crate::error::{ApiError, Refusals};
 use crate::extract::{Json, aside};
 use crate::queue::{Denied, Patience, Permit};
 use crate::receipt::{self, Digests};
 use crate::routes::present;
 use crate::server::App;
-use crate::types::{ErrorBody, JudgementBody, JudgementRequest, RunBody, RunRequest, TestSpec};
+use crate::types::{JudgementBody, JudgementRequest, RunBody, RunRequest, TestSpec};
 
 /// Runs one program on one input.
 #[utoipa::path(
@@ -26,14 +26,7 @@ use crate::types::{ErrorBody, JudgementBody, JudgementRequest, RunBody, RunReque
     request_body = RunRequest,
     responses(
         (status = 200, body = RunBody),
-        (status = 400, body = ErrorBody, description = "The request; `details.field` says where"),
-        (status = 403, body = ErrorBody, description = "This key does not grant the policy"),
-        (status = 413, body = ErrorBody),
-        (status = 415, body = ErrorBody),
-        (status = 422, body = ErrorBody, description = "This host cannot hold to what is asked"),
-        (status = 429, body = ErrorBody, description = "Full; see Retry-After"),
-        (status = 500, body = ErrorBody, description = "Our failure; the code begins with fault."),
-        (status = 503, body = ErrorBody),
+        Refusals,
     )
 )]
 pub(crate) async fn runs(
@@ -53,14 +46,7 @@ pub(crate) async fn runs(
     request_body = JudgementRequest,
     responses(
         (status = 200, body = JudgementBody),
-        (status = 400, body = ErrorBody, description = "The request; `details.field` says where"),
-        (status = 403, body = ErrorBody, description = "This key does not grant the policy"),
-        (status = 413, body = ErrorBody),
-        (status = 415, body = ErrorBody),
-        (status = 422, body = ErrorBody, description = "This host cannot hold to what is asked"),
-        (status = 429, body = ErrorBody, description = "Full; see Retry-After"),
-        (status = 500, body = ErrorBody, description = "Our failure; the code begins with fault."),
-        (status = 503, body = ErrorBody),
+        Refusals,
     )
 )]
 pub(crate) async fn judgements(
