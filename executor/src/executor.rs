@@ -49,7 +49,8 @@ impl Config {
     }
 
     pub(crate) fn wasi_slots(&self) -> u32 {
-        self.wasm.as_ref().map_or(0, |_| self.workers.max(1))
+        // One more, for runs whose instructions are counted.
+        self.wasm.as_ref().map_or(0, |_| self.workers.max(1) + 1)
     }
 }
 
@@ -177,7 +178,7 @@ impl Executor {
             let again = plan.again();
             let result = match &plan.target {
                 Target::Native => self.run_native(plan).await,
-                Target::Wasi(_) => match &self.workers {
+                Target::Wasi(..) => match &self.workers {
                     Some(workers) => workers.run(plan).await,
                     None => Err(Fault::NoBackend("wasi")),
                 },
