@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -18,7 +18,7 @@ use assize_wire::worker::{
     Captured, ModuleRef, SOCKET_FD, WasiEnd, WasiLimits, WasiPlan, WasiReport, WorkerReply,
     WorkerRequest,
 };
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, SemaphorePermit, oneshot};
 
 use crate::channel::Channel;
 use crate::keeper::Lease;
@@ -34,6 +34,10 @@ pub(crate) const GUESTS: &str = "/assize/guests";
 /// How much longer than its wall limit a run may keep us waiting before the
 /// worker itself is taken for stuck and replaced.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Runs after which a worker is replaced by a new one: what somebody may have
+/// left in it, by a hole in the engine, does not stay for ever.
+const LIFETIME: u64 = 100_000;
 
 /// What holds a run in the worker, beside what holds the worker.
 const ENFORCED: [&str; 9] = [
@@ -59,17 +63,81 @@ pub(crate) struct Workers {
     enforced: Arc<[String]>,
 }
 
-#[derive(Default)]
 struct Worker {
     link: Mutex<Option<Arc<Link>>>,
     guests: Mutex<Vec<String>>,
-    load: AtomicUsize,
+    /// MiB.
+    asked: AtomicU64,
+    room: Semaphore,
     /// Whether anybody wants it.
     wanted: Mutex<bool>,
     awaited: Condvar,
 }
 
+/// MiB that the runs of one worker may need together; what its cell grants,
+/// less the worker itself.
+const ROOM: u32 = 3584;
+
+/// MiB that a run may come to need.
+fn needs(plan: &Plan) -> u32 {
+    let limits = &plan.limits;
+    let bytes = [
+        limits.memory_bytes,
+        limits.disk_bytes,
+        limits.stdout_bytes,
+        limits.stderr_bytes,
+    ];
+    let bytes = bytes.into_iter().fold(0, u64::saturating_add);
+    u32::try_from(bytes >> 20).unwrap_or(u32::MAX)
+}
+
+/// A place in a worker.
+struct Place<'a> {
+    worker: &'a Worker,
+    needs: u32,
+    /// None while it waits.
+    room: Option<SemaphorePermit<'a>>,
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.worker
+            .asked
+            .fetch_sub(u64::from(self.needs), Ordering::Relaxed);
+    }
+}
+
 impl Worker {
+    fn new() -> Self {
+        Self {
+            link: Mutex::default(),
+            guests: Mutex::default(),
+            asked: AtomicU64::new(0),
+            room: Semaphore::new(ROOM as usize),
+            wanted: Mutex::default(),
+            awaited: Condvar::new(),
+        }
+    }
+
+    /// Waits until there is room. Whoever needs more than there is gets all.
+    async fn enter(&self, needs: u32) -> Result<Place<'_>, Fault> {
+        let needs = needs.clamp(1, ROOM);
+        self.asked.fetch_add(u64::from(needs), Ordering::Relaxed);
+        let mut place = Place {
+            worker: self,
+            needs,
+            room: None,
+        };
+        let room = self.room.acquire_many(needs).await;
+        place.room = Some(room.map_err(|_| Fault::ShuttingDown)?);
+        Ok(place)
+    }
+
+    /// What those who are in and those who wait need together.
+    fn load(&self) -> u64 {
+        self.asked.load(Ordering::Relaxed)
+    }
+
     fn want(&self) {
         let mut wanted = lock(&self.wanted);
         if !*wanted {
@@ -108,11 +176,11 @@ impl Workers {
             .ok_or_else(|| Fault::Host("the worker profile is missing".into()))?;
         let stopping = Arc::new(AtomicBool::new(false));
         let mut timed = Vec::new();
-        let mut counted = Arc::default();
+        let mut counted = Arc::new(Worker::new());
         let mut managers = Vec::new();
         let last = leases.len().saturating_sub(1);
         for (index, lease) in leases.into_iter().enumerate() {
-            let worker = Arc::new(Worker::default());
+            let worker = Arc::new(Worker::new());
             let time = if index < last {
                 Time::Real
             } else {
@@ -161,21 +229,43 @@ impl Workers {
 
     /// Runs one plan on the least loaded worker.
     pub(crate) async fn run(&self, plan: Plan) -> Result<Outcome, Fault> {
-        let worker = match &plan.target {
+        let worker = self.choose(&plan)?;
+        let _place = worker.enter(needs(&plan)).await?;
+        self.run_on(worker, plan).await
+    }
+
+    /// Runs two plans that talk to each other, on one worker: every word they
+    /// exchange would otherwise wake another process.
+    pub(crate) async fn run_pair(
+        &self,
+        a: Plan,
+        b: Plan,
+    ) -> (Result<Outcome, Fault>, Result<Outcome, Fault>) {
+        let Ok(worker) = self.choose(&a) else {
+            return (Err(Fault::NoBackend("wasi")), Err(Fault::NoBackend("wasi")));
+        };
+        // Room for both at once: two pairs that each held half of what they
+        // need would wait for ever.
+        match worker.enter(needs(&a) + needs(&b)).await {
+            Ok(_place) => tokio::join!(self.run_on(worker, a), self.run_on(worker, b)),
+            Err(_) => (Err(Fault::ShuttingDown), Err(Fault::ShuttingDown)),
+        }
+    }
+
+    fn choose(&self, plan: &Plan) -> Result<&Worker, Fault> {
+        match &plan.target {
             Target::Wasi(_, Time::Counted) => {
                 self.counted.want();
-                &self.counted
+                Ok(&self.counted)
             }
+            // One that is being replaced only when all are.
             Target::Wasi(_, Time::Real) | Target::Native => self
                 .timed
                 .iter()
-                .min_by_key(|w| w.load.load(Ordering::Relaxed))
-                .ok_or(Fault::NoBackend("wasi"))?,
-        };
-        worker.load.fetch_add(1, Ordering::Relaxed);
-        let result = self.run_on(worker, plan).await;
-        worker.load.fetch_sub(1, Ordering::Relaxed);
-        result
+                .min_by_key(|w| (lock(&w.link).is_none(), w.load()))
+                .map(Arc::as_ref)
+                .ok_or(Fault::NoBackend("wasi")),
+        }
     }
 
     async fn run_on(&self, worker: &Worker, plan: Plan) -> Result<Outcome, Fault> {
@@ -220,6 +310,7 @@ impl Workers {
         self.stopping.store(true, Ordering::SeqCst);
         for worker in self.timed.iter().chain([&self.counted]) {
             worker.want();
+            worker.room.close();
             if let Some(link) = lock(&worker.link).take() {
                 link.hang_up();
             }
@@ -402,20 +493,42 @@ fn manage(home: &Home, first: Option<Running>, worker: &Worker, stopping: &Atomi
         if stopping.load(Ordering::SeqCst) {
             link.hang_up();
         }
+        let mut served = 0;
         while let Ok((WorkerReply::Done(report), _)) = frame::recv(&link.socket) {
-            if let Some(waiting) = lock(&link.pending).remove(&report.id) {
+            let mut pending = lock(&link.pending);
+            if let Some(waiting) = pending.remove(&report.id) {
                 let _ = waiting.send(*report);
+            }
+            served += 1;
+            // Nobody who has not been given the link yet can add to it.
+            if served >= LIFETIME && pending.is_empty() && retire(worker, &link) {
+                break;
             }
         }
         *lock(&worker.link) = None;
         // Dropping the senders is the news that these runs lost their worker.
         lock(&link.pending).clear();
         if !stopping.load(Ordering::Relaxed) {
-            tracing::warn!("a wasm worker ended and is replaced");
+            if served >= LIFETIME {
+                tracing::debug!(served, "a wasm worker has served its time and is replaced");
+            } else {
+                tracing::warn!("a wasm worker ended and is replaced");
+            }
         }
         drop((jail, group));
         home.lease.close();
     }
+}
+
+/// Takes the link away from those who come, if nobody who came has it still.
+fn retire(worker: &Worker, link: &Arc<Link>) -> bool {
+    let mut current = lock(&worker.link);
+    // Ours, the worker's, and none of a run that is about to use it.
+    let unused = Arc::strong_count(link) == 2;
+    if unused {
+        *current = None;
+    }
+    unused
 }
 
 fn wire_plan(id: u64, plan: Plan) -> Result<(WorkerRequest, Vec<OwnedFd>), Fault> {
