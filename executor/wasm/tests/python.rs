@@ -98,6 +98,69 @@ fn the_rest_of_the_library_imports() {
 }
 
 #[test]
+fn modules_in_c_are_there() {
+    prints(
+        code(
+            "import bz2, decimal, hashlib, lzma, sqlite3, zlib, unicodedata\n\
+             import xml.etree.ElementTree as tree\n\
+             data = b'assize' * 1000\n\
+             for m in bz2, lzma, zlib: print(m.decompress(m.compress(data)) == data)\n\
+             db = sqlite3.connect(':memory:')\n\
+             db.execute('create table t(x)')\n\
+             db.executemany('insert into t values (?)', [(i,) for i in range(1000)])\n\
+             print(db.execute('select sum(x), sqrt(16) from t').fetchone())\n\
+             print(hashlib.sha256(b'').hexdigest()[:8], hashlib.blake2b(b'').hexdigest()[:8])\n\
+             print(decimal.Decimal(1) / 7, tree.fromstring('<a>b</a>').text)",
+        ),
+        "True\nTrue\nTrue\n(499500, 4.0)\ne3b0c442 786a02f7\n\
+         0.1428571428571428571428571429 b\n",
+    );
+}
+
+#[test]
+fn a_traceback_shows_lines_of_the_library() {
+    for source in [
+        "import json; json.loads('{')",
+        "import colorsys; colorsys.hls_to_rgb(1, 2, '')",
+    ] {
+        let report = python(code(source));
+        let stderr = String::from_utf8_lossy(&report.stderr.data);
+        let lines: Vec<&str> = stderr.lines().collect();
+        let inside = lines
+            .iter()
+            .position(|line| line.contains("/usr/local/lib/python3"))
+            .expect("a frame of the library");
+        // The line itself, not the next frame.
+        assert!(lines[inside + 1].starts_with("    "), "{stderr}");
+    }
+}
+
+#[test]
+fn a_program_s_own_module_comes_before_one_of_the_library() {
+    prints(
+        script("import colorsys; print(colorsys.x)").file("colorsys.py", b"x = 'mine'"),
+        "mine\n",
+    );
+}
+
+#[test]
+fn the_library_is_introspectable_without_files() {
+    prints(
+        code(
+            "import colorsys, email, inspect, json, os, pkgutil, importlib, sys\n\
+             print(inspect.getsource(colorsys.rgb_to_yiq).split('(')[0])\n\
+             print('def dumps(' in inspect.getsource(json))\n\
+             print(email.__file__, 'message' in [m.name for m in pkgutil.iter_modules(email.__path__)])\n\
+             del sys.modules['json']\n\
+             print(importlib.import_module('json').loads('[1]'), importlib.reload(colorsys).__name__)\n\
+             print(importlib.util.find_spec('nothing'), os.path.exists(email.__file__))",
+        ),
+        "def rgb_to_yiq\nTrue\n/usr/local/lib/python3.13/email/__init__.py True\n[1] colorsys\n\
+         None False\n",
+    );
+}
+
+#[test]
 fn two_runs_draw_different_random_numbers() {
     let worker = worker();
     let draw = || {
@@ -154,7 +217,7 @@ fn a_message_given_to_exit_is_on_stderr() {
 fn an_uncaught_exception_leaves_a_traceback() {
     let report = python(script("def f():\n    return {}['k']\nf()\n"));
     let expected = "Traceback (most recent call last):\n  \
-                    File \"/work/main.py\", line 3, in <module>\n    f()\n  \
+                    File \"/work/main.py\", line 3, in <module>\n    f()\n    ~^^\n  \
                     File \"/work/main.py\", line 2, in f\n    return {}['k']\n           \
                     ~~^^^^^\nKeyError: 'k'\n";
     assert_eq!(String::from_utf8_lossy(&report.stderr.data), expected);

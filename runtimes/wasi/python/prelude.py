@@ -1,14 +1,31 @@
 """Runs once inside the interpreter, before it is frozen.
 
 Every module imported here costs a run nothing: it is part of the frozen
-memory. What is not imported here is loaded from the library directory when a
-program asks for it.
+memory. What is not imported here is in that memory too, as byte code
+(packed.py), and becomes a module when a program asks for it.
 """
+
+import sys
+
+BUILD = "/build"
+
+
+def library():
+    """From here on modules come out of the packed library."""
+    module = type(sys)("_assize_packed")
+    path = f"{BUILD}/packed.py"
+    with open(path, encoding="utf-8") as file:
+        exec(compile(file.read(), path, "exec"), module.__dict__)
+    sys.modules["_assize_packed"] = module
+    module.install()
+    return module
+
+
+packed = library()
 
 import importlib
 import importlib.util
 import os
-import sys
 
 COMMON = """
 abc argparse array ast asyncio atexit base64 bisect calendar cmath collections
@@ -20,7 +37,7 @@ tempfile textwrap threading time timeit tokenize traceback types typing
 unittest unittest.mock urllib.parse uuid warnings weakref zoneinfo
 """.split()
 
-HARNESS = "/build/harness"
+HARNESS = f"{BUILD}/harness"
 
 
 def common():
@@ -61,7 +78,10 @@ def warm_up():
 
 def forget():
     """What the build leaves behind that a run must not see."""
+    packed.forget_frozen()
     sys.path_importer_cache.clear()
+    # The library's own entry does not go stale.
+    importlib.import_module("pkgutil").get_importer(packed.ROOT)
     sys.argv = [""]
     del sys.modules["__main__"].__dict__["__file__"]
 

@@ -26,7 +26,8 @@
 
 #include "assize.h"
 
-#define LIBRARY "/usr/local/lib/python3.11"
+/* Until the prelude has put the packed library in its place. */
+#define LIBRARY "/build/python" Py_STRINGIFY(PY_MAJOR_VERSION) "." Py_STRINGIFY(PY_MINOR_VERSION)
 
 /* wasi-libc: forget the preopened directories; the next use looks again. */
 void __wasilibc_reset_preopens(void);
