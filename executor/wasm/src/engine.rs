@@ -15,8 +15,10 @@ pub(crate) const MAX_MEMORY: usize = 4 << 30;
 /// Largest table: CPython needs just under 40 000 elements.
 pub(crate) const MAX_TABLE: usize = 100_000;
 
-/// Native stack of one guest; deeper recursion is a trap.
-const WASM_STACK: usize = 8 << 20;
+/// Native stack of one guest; deeper recursion is a trap. An interpreter that
+/// checks its own stack, in linear memory, cannot see this one: it is so large
+/// that theirs (4 MiB) ends first. Only what is touched is memory.
+const WASM_STACK: usize = 32 << 20;
 
 /// Host functions run on the guest's stack too and need room below it.
 const FIBER_STACK: usize = WASM_STACK + (2 << 20);
