@@ -343,21 +343,25 @@ class Trial:
 
 def infer_names(source, path):
     """Global names the script reads and nobody but the candidate can bind."""
-    import symtable
+    # The module `symtable` makes an object of every symbol, which takes longer
+    # than all else a script test does.
+    import _symtable as st
 
+    globals_ = (st.GLOBAL_IMPLICIT, st.GLOBAL_EXPLICIT)
     read, bound = set(), set()
-    tables = [symtable.symtable(source, path, "exec")]
+    top = st.symtable(source, path, "exec")
+    tables = [top]
     while tables:
         table = tables.pop()
-        tables += table.get_children()
-        top = table.get_type() == "module"
-        for symbol in table.get_symbols():
-            if not (top or symbol.is_global()):
+        tables += table.children
+        for name, flags in table.symbols.items():
+            scope = (flags >> st.SCOPE_OFF) & st.SCOPE_MASK
+            if table is not top and scope not in globals_:
                 continue
-            if symbol.is_assigned() or symbol.is_imported() or symbol.is_namespace():
-                bound.add(symbol.get_name())
-            elif symbol.is_referenced():
-                read.add(symbol.get_name())
+            if flags & (st.DEF_LOCAL | st.DEF_IMPORT):
+                bound.add(name)
+            elif flags & st.USE:
+                read.add(name)
     return sorted(n for n in read - bound if not hasattr(builtins, n) and not n.startswith("__"))
 
 
