@@ -203,6 +203,9 @@ pub(crate) struct Program {
     /// Where to run it [default: auto]
     #[arg(long, value_enum)]
     pub(crate) backend: Option<Backend>,
+    /// Fixed clocks and randomness, instructions in place of time
+    #[arg(long)]
+    pub(crate) deterministic: bool,
     /// CPU time, e.g. 2s or 500ms
     #[arg(long, value_parser = duration_ms)]
     pub(crate) cpu: Option<u64>,

@@ -49,7 +49,8 @@ impl Config {
     }
 
     pub(crate) fn wasi_slots(&self) -> u32 {
-        self.wasm.as_ref().map_or(0, |_| self.workers.max(1))
+        // One more, for runs whose instructions are counted.
+        self.wasm.as_ref().map_or(0, |_| self.workers.max(1) + 1)
     }
 }
 
@@ -145,7 +146,11 @@ impl Executor {
 
     /// Runs one plan, starting it again when a cell is lost under it.
     pub async fn run(&self, plan: Plan) -> Result<Outcome, Fault> {
-        let _free = self.reserve(1).await?;
+        // Workers hold many runs at once and know themselves how many.
+        let _free = match &plan.target {
+            Target::Native => Some(self.reserve(1).await?),
+            Target::Wasi(..) => None,
+        };
         self.run_reserved(plan).await
     }
 
@@ -157,6 +162,11 @@ impl Executor {
         a: Plan,
         b: Plan,
     ) -> (Result<Outcome, Fault>, Result<Outcome, Fault>) {
+        if let (Target::Wasi(..), Target::Wasi(..), Some(workers)) =
+            (&a.target, &b.target, &self.workers)
+        {
+            return workers.run_pair(a, b).await;
+        }
         match self.reserve(2).await {
             Ok(_free) => tokio::join!(self.run_reserved(a), self.run_reserved(b)),
             Err(_) => (Err(Fault::ShuttingDown), Err(Fault::ShuttingDown)),
@@ -177,7 +187,7 @@ impl Executor {
             let again = plan.again();
             let result = match &plan.target {
                 Target::Native => self.run_native(plan).await,
-                Target::Wasi(_) => match &self.workers {
+                Target::Wasi(..) => match &self.workers {
                     Some(workers) => workers.run(plan).await,
                     None => Err(Fault::NoBackend("wasi")),
                 },

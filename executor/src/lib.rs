@@ -34,4 +34,4 @@ pub use executor::{Config, Executor};
 pub use keeper::Keeper;
 pub use outcome::{Backend, End, Fault, Limit, Outcome, Stream, Usage, Violation};
 pub use pack::{FileSource, MAX_FILES, Pack, PackError, Sealed, plain_relative};
-pub use plan::{Module, Plan, Target};
+pub use plan::{Module, Plan, Target, Time};

@@ -92,6 +92,8 @@ pub struct Usage {
     pub memory_peak: u64,
     /// Most processes at once, where known.
     pub processes_peak: Option<u64>,
+    /// Instructions executed, where they were counted.
+    pub instructions: Option<u64>,
 }
 
 /// Which cell ran a program.

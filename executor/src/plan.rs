@@ -42,8 +42,19 @@ pub struct Plan {
 pub enum Target {
     /// In a native cell.
     Native,
-    /// In the WASI worker.
-    Wasi(Module),
+    /// In a WASI worker.
+    Wasi(Module, Time),
+}
+
+/// What a program in a WASI worker takes for time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Time {
+    /// The machine's.
+    Real,
+    /// Its own instructions, a million of which are a millisecond, and what it
+    /// slept. Clocks, random bytes and listings are the same in every run, and
+    /// so are the result and the count.
+    Counted,
 }
 
 /// What the WASI worker runs.

@@ -330,6 +330,7 @@ impl Live {
                 wall: watched.wall,
                 memory_peak: used.memory_peak,
                 processes_peak: used.processes_peak,
+                instructions: None,
             },
             backend: Backend::Native,
             enforced: Arc::clone(&self.enforced),

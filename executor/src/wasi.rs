@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -18,12 +18,12 @@ use assize_wire::worker::{
     Captured, ModuleRef, SOCKET_FD, WasiEnd, WasiLimits, WasiPlan, WasiReport, WorkerReply,
     WorkerRequest,
 };
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, SemaphorePermit, oneshot};
 
 use crate::channel::Channel;
 use crate::keeper::Lease;
 use crate::outcome::{Backend, End, Fault, Limit, Outcome, Stream, Usage, Violation};
-use crate::plan::{Module, Plan, Target};
+use crate::plan::{Module, Plan, Target, Time};
 use crate::spawn::{Jail, host};
 
 /// Where cells find the worker's binary.
@@ -35,32 +35,123 @@ pub(crate) const GUESTS: &str = "/assize/guests";
 /// worker itself is taken for stuck and replaced.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// Runs after which a worker is replaced by a new one: what somebody may have
+/// left in it, by a hole in the engine, does not stay for ever.
+const LIFETIME: u64 = 100_000;
+
 /// What holds a run in the worker, beside what holds the worker.
-const ENFORCED: [&str; 8] = [
+const ENFORCED: [&str; 9] = [
     "wasm.memory",
     "wasm.cpu",
     "wasm.wall",
     "wasm.output",
     "wasm.no_network",
     "wasm.no_processes",
-    "wasm.read_only_files",
+    "wasm.disk",
+    "wasm.own_files",
     "wasm.worker_in_native_cell",
 ];
 
 /// All workers of this process.
 pub(crate) struct Workers {
-    workers: Vec<Arc<Worker>>,
+    timed: Vec<Arc<Worker>>,
+    /// The one that counts instructions; it starts when it is first needed.
+    counted: Arc<Worker>,
     managers: Mutex<Vec<JoinHandle<()>>>,
     stopping: Arc<AtomicBool>,
     next_id: AtomicU64,
     enforced: Arc<[String]>,
 }
 
-#[derive(Default)]
 struct Worker {
     link: Mutex<Option<Arc<Link>>>,
     guests: Mutex<Vec<String>>,
-    load: AtomicUsize,
+    /// MiB.
+    asked: AtomicU64,
+    room: Semaphore,
+    /// Whether anybody wants it.
+    wanted: Mutex<bool>,
+    awaited: Condvar,
+}
+
+/// MiB that the runs of one worker may need together; what its cell grants,
+/// less the worker itself.
+const ROOM: u32 = 3584;
+
+/// MiB that a run may come to need.
+fn needs(plan: &Plan) -> u32 {
+    let limits = &plan.limits;
+    let bytes = [
+        limits.memory_bytes,
+        limits.disk_bytes,
+        limits.stdout_bytes,
+        limits.stderr_bytes,
+    ];
+    let bytes = bytes.into_iter().fold(0, u64::saturating_add);
+    u32::try_from(bytes >> 20).unwrap_or(u32::MAX)
+}
+
+/// A place in a worker.
+struct Place<'a> {
+    worker: &'a Worker,
+    needs: u32,
+    /// None while it waits.
+    room: Option<SemaphorePermit<'a>>,
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.worker
+            .asked
+            .fetch_sub(u64::from(self.needs), Ordering::Relaxed);
+    }
+}
+
+impl Worker {
+    fn new() -> Self {
+        Self {
+            link: Mutex::default(),
+            guests: Mutex::default(),
+            asked: AtomicU64::new(0),
+            room: Semaphore::new(ROOM as usize),
+            wanted: Mutex::default(),
+            awaited: Condvar::new(),
+        }
+    }
+
+    /// Waits until there is room. Whoever needs more than there is gets all.
+    async fn enter(&self, needs: u32) -> Result<Place<'_>, Fault> {
+        let needs = needs.clamp(1, ROOM);
+        self.asked.fetch_add(u64::from(needs), Ordering::Relaxed);
+        let mut place = Place {
+            worker: self,
+            needs,
+            room: None,
+        };
+        let room = self.room.acquire_many(needs).await;
+        place.room = Some(room.map_err(|_| Fault::ShuttingDown)?);
+        Ok(place)
+    }
+
+    /// What those who are in and those who wait need together.
+    fn load(&self) -> u64 {
+        self.asked.load(Ordering::Relaxed)
+    }
+
+    fn want(&self) {
+        let mut wanted = lock(&self.wanted);
+        if !*wanted {
+            *wanted = true;
+            self.awaited.notify_all();
+        }
+    }
+
+    /// Blocks until somebody wants it.
+    fn wait(&self) {
+        let wanted = lock(&self.wanted);
+        let waited = self.awaited.wait_while(wanted, |wanted| !*wanted);
+        drop(waited.unwrap_or_else(PoisonError::into_inner));
+    }
 }
 
 /// A connection to a live worker.
@@ -84,26 +175,43 @@ impl Workers {
             .map(Arc::new)
             .ok_or_else(|| Fault::Host("the worker profile is missing".into()))?;
         let stopping = Arc::new(AtomicBool::new(false));
-        let mut workers = Vec::new();
+        let mut timed = Vec::new();
+        let mut counted = Arc::new(Worker::new());
         let mut managers = Vec::new();
-        for lease in leases {
-            let worker = Arc::new(Worker::default());
+        let last = leases.len().saturating_sub(1);
+        for (index, lease) in leases.into_iter().enumerate() {
+            let worker = Arc::new(Worker::new());
+            let time = if index < last {
+                Time::Real
+            } else {
+                Time::Counted
+            };
             let home = Home {
                 lease,
                 profile: Arc::clone(&profile),
+                time,
             };
             // The first start is ours to report; later ones are retried.
-            let running = home.start()?;
-            let (w, s) = (Arc::clone(&worker), Arc::clone(&stopping));
-            workers.push(worker);
-            let manage = move || manage(&home, running, &w, &s);
+            let running = match time {
+                Time::Real => {
+                    timed.push(Arc::clone(&worker));
+                    Some(home.start()?)
+                }
+                Time::Counted => {
+                    counted = Arc::clone(&worker);
+                    None
+                }
+            };
+            let stopping = Arc::clone(&stopping);
+            let manage = move || manage(&home, running, &worker, &stopping);
             let thread = std::thread::Builder::new()
                 .name("wasi".into())
                 .spawn(manage);
             managers.push(thread.map_err(host)?);
         }
         Ok(Self {
-            workers,
+            timed,
+            counted,
             managers: Mutex::new(managers),
             stopping,
             next_id: AtomicU64::new(1),
@@ -113,7 +221,7 @@ impl Workers {
 
     /// Names of the installed guests.
     pub(crate) fn guests(&self) -> Vec<String> {
-        self.workers
+        self.timed
             .first()
             .map(|w| lock(&w.guests).clone())
             .unwrap_or_default()
@@ -121,21 +229,50 @@ impl Workers {
 
     /// Runs one plan on the least loaded worker.
     pub(crate) async fn run(&self, plan: Plan) -> Result<Outcome, Fault> {
-        let worker = self
-            .workers
-            .iter()
-            .min_by_key(|w| w.load.load(Ordering::Relaxed))
-            .ok_or(Fault::NoBackend("wasi"))?;
-        worker.load.fetch_add(1, Ordering::Relaxed);
-        let result = self.run_on(worker, plan).await;
-        worker.load.fetch_sub(1, Ordering::Relaxed);
-        result
+        let worker = self.choose(&plan)?;
+        let _place = worker.enter(needs(&plan)).await?;
+        self.run_on(worker, plan).await
+    }
+
+    /// Runs two plans that talk to each other, on one worker: every word they
+    /// exchange would otherwise wake another process.
+    pub(crate) async fn run_pair(
+        &self,
+        a: Plan,
+        b: Plan,
+    ) -> (Result<Outcome, Fault>, Result<Outcome, Fault>) {
+        let Ok(worker) = self.choose(&a) else {
+            return (Err(Fault::NoBackend("wasi")), Err(Fault::NoBackend("wasi")));
+        };
+        // Room for both at once: two pairs that each held half of what they
+        // need would wait for ever.
+        match worker.enter(needs(&a) + needs(&b)).await {
+            Ok(_place) => tokio::join!(self.run_on(worker, a), self.run_on(worker, b)),
+            Err(_) => (Err(Fault::ShuttingDown), Err(Fault::ShuttingDown)),
+        }
+    }
+
+    fn choose(&self, plan: &Plan) -> Result<&Worker, Fault> {
+        match &plan.target {
+            Target::Wasi(_, Time::Counted) => {
+                self.counted.want();
+                Ok(&self.counted)
+            }
+            // One that is being replaced only when all are.
+            Target::Wasi(_, Time::Real) | Target::Native => self
+                .timed
+                .iter()
+                .min_by_key(|w| (lock(&w.link).is_none(), w.load()))
+                .map(Arc::as_ref)
+                .ok_or(Fault::NoBackend("wasi")),
+        }
     }
 
     async fn run_on(&self, worker: &Worker, plan: Plan) -> Result<Outcome, Fault> {
         let link = self.link(worker).await?;
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         let patience = Duration::from_millis(plan.limits.wall_ms).saturating_add(PATIENCE);
+        let wanted: Vec<String> = plan.collect.iter().map(|c| c.path.clone()).collect();
         let (request, fds) = wire_plan(id, plan)?;
         let (sender, answer) = oneshot::channel();
         lock(&link.pending).insert(id, sender);
@@ -151,7 +288,7 @@ impl Workers {
             }
         };
         std::mem::forget(guard);
-        outcome(report, &self.enforced)
+        outcome(report, &wanted, &self.enforced)
     }
 
     /// The live connection, waiting a moment for a worker that is restarting.
@@ -171,7 +308,9 @@ impl Workers {
     /// Ends all workers and waits for them.
     pub(crate) fn shutdown(&self) {
         self.stopping.store(true, Ordering::SeqCst);
-        for worker in &self.workers {
+        for worker in self.timed.iter().chain([&self.counted]) {
+            worker.want();
+            worker.room.close();
             if let Some(link) = lock(&worker.link).take() {
                 link.hang_up();
             }
@@ -212,6 +351,7 @@ impl Drop for CancelOnDrop<'_> {
 struct Home {
     lease: Lease,
     profile: Arc<Profile>,
+    time: Time,
 }
 
 /// A started worker that has said what guests it has.
@@ -269,9 +409,12 @@ impl Home {
             stderr,
             OwnedFd::from(theirs),
         ];
-        let argv = [BINARY, "worker", "--guests", GUESTS];
+        let mut argv = vec![BINARY, "worker", "--guests", GUESTS];
+        if self.time == Time::Counted {
+            argv.push("--deterministic");
+        }
         let order = wire::Order::Run(Box::new(wire::Plan {
-            argv: argv.map(|a| a.as_bytes().to_vec()).to_vec(),
+            argv: argv.iter().map(|a| a.as_bytes().to_vec()).collect(),
             env: vec![b"TMPDIR=/tmp".to_vec(), b"PATH=/usr/bin:/bin".to_vec()],
             files: Vec::new(),
             extra_fds: vec![SOCKET_FD],
@@ -314,8 +457,11 @@ impl Home {
 }
 
 /// Keeps one worker alive until the executor stops.
-fn manage(home: &Home, first: Running, worker: &Worker, stopping: &AtomicBool) {
-    let mut next = Some(first);
+fn manage(home: &Home, first: Option<Running>, worker: &Worker, stopping: &AtomicBool) {
+    let mut next = first;
+    if next.is_none() {
+        worker.wait();
+    }
     while !stopping.load(Ordering::Relaxed) {
         let running = match next.take() {
             Some(running) => running,
@@ -347,27 +493,49 @@ fn manage(home: &Home, first: Running, worker: &Worker, stopping: &AtomicBool) {
         if stopping.load(Ordering::SeqCst) {
             link.hang_up();
         }
+        let mut served = 0;
         while let Ok((WorkerReply::Done(report), _)) = frame::recv(&link.socket) {
-            if let Some(waiting) = lock(&link.pending).remove(&report.id) {
+            let mut pending = lock(&link.pending);
+            if let Some(waiting) = pending.remove(&report.id) {
                 let _ = waiting.send(*report);
+            }
+            served += 1;
+            // Nobody who has not been given the link yet can add to it.
+            if served >= LIFETIME && pending.is_empty() && retire(worker, &link) {
+                break;
             }
         }
         *lock(&worker.link) = None;
         // Dropping the senders is the news that these runs lost their worker.
         lock(&link.pending).clear();
         if !stopping.load(Ordering::Relaxed) {
-            tracing::warn!("a wasm worker ended and is replaced");
+            if served >= LIFETIME {
+                tracing::debug!(served, "a wasm worker has served its time and is replaced");
+            } else {
+                tracing::warn!("a wasm worker ended and is replaced");
+            }
         }
         drop((jail, group));
         home.lease.close();
     }
 }
 
+/// Takes the link away from those who come, if nobody who came has it still.
+fn retire(worker: &Worker, link: &Arc<Link>) -> bool {
+    let mut current = lock(&worker.link);
+    // Ours, the worker's, and none of a run that is about to use it.
+    let unused = Arc::strong_count(link) == 2;
+    if unused {
+        *current = None;
+    }
+    unused
+}
+
 fn wire_plan(id: u64, plan: Plan) -> Result<(WorkerRequest, Vec<OwnedFd>), Fault> {
     let mut fds = Vec::new();
     let module = match plan.target {
-        Target::Wasi(Module::Guest(name)) => ModuleRef::Guest(name),
-        Target::Wasi(Module::Compiled(sealed)) => {
+        Target::Wasi(Module::Guest(name), _) => ModuleRef::Guest(name),
+        Target::Wasi(Module::Compiled(sealed), _) => {
             fds.push(sealed.open().map_err(host)?);
             ModuleRef::Passed
         }
@@ -398,17 +566,21 @@ fn wire_plan(id: u64, plan: Plan) -> Result<(WorkerRequest, Vec<OwnedFd>), Fault
         cpu_ns: ns(plan.limits.cpu_ms),
         wall_ns: ns(plan.limits.wall_ms),
         memory_bytes: plan.limits.memory_bytes,
+        disk_bytes: plan.limits.disk_bytes,
+        files: plan.limits.files,
         stdout_bytes: plan.limits.stdout_bytes,
         stderr_bytes: plan.limits.stderr_bytes,
         report_bytes: plan.report_bytes,
     };
     let (argv, env, stdin) = (plan.argv, plan.env, plan.stdin.is_some());
+    let collect = plan.collect;
     let plan = WasiPlan {
         id,
         module,
         argv,
         env,
         files,
+        collect,
         stdin,
         channel,
         limits,
@@ -416,7 +588,11 @@ fn wire_plan(id: u64, plan: Plan) -> Result<(WorkerRequest, Vec<OwnedFd>), Fault
     Ok((WorkerRequest::Run(Box::new(plan)), fds))
 }
 
-fn outcome(report: WasiReport, enforced: &Arc<[String]>) -> Result<Outcome, Fault> {
+fn outcome(
+    report: WasiReport,
+    wanted: &[String],
+    enforced: &Arc<[String]>,
+) -> Result<Outcome, Fault> {
     let starved = report.memory_denied;
     let end = match report.end {
         WasiEnd::Exited(0) => End::Exited(0),
@@ -448,12 +624,17 @@ fn outcome(report: WasiReport, enforced: &Arc<[String]>) -> Result<Outcome, Faul
         stdout: stream(report.stdout),
         stderr: stream(report.stderr),
         report: stream(report.report),
-        files: BTreeMap::new(),
+        files: wanted
+            .iter()
+            .cloned()
+            .zip(report.collected)
+            .collect::<BTreeMap<_, _>>(),
         usage: Usage {
             cpu: Duration::from_nanos(report.cpu_ns),
             wall: Duration::from_nanos(report.wall_ns),
             memory_peak: report.memory_peak_bytes,
             processes_peak: Some(1),
+            instructions: report.fuel,
         },
         backend: Backend::Wasi,
         enforced: Arc::clone(enforced),

@@ -68,7 +68,7 @@ pub(crate) async fn steady(
 }
 
 fn unsure(trials: &Trials<'_>, result: &TestResult) -> bool {
-    let submission = &trials.case.submission;
+    let submission = &*trials.submission;
     let limits = submission.runtime.manifest.limits.apply(submission.limits);
     let accepted = result.verdict == Verdict::Accepted;
     let of = |o: &Outcome| doubtful(accepted, &o.end, &o.usage, &limits, pressure);

@@ -42,6 +42,33 @@ pub struct Submission {
     pub policy: Arc<Profile>,
     /// What each of its runs may use.
     pub limits: Limits,
+    /// What tries it first, cheaply: a pass there is final, and everything else
+    /// is tried again on `runtime`, whose verdict stands.
+    pub quick: Option<Arc<Runtime>>,
+}
+
+/// CPU time of a quick try, in milliseconds of native time: a program that
+/// takes longer gains little from starting sooner.
+const QUICK_CPU_MS: u64 = 150;
+/// Its wall time: a program that sleeps has to sleep again.
+const QUICK_WALL_MS: u64 = 1_500;
+
+impl Submission {
+    /// The same for its quick try.
+    #[must_use]
+    pub fn quickly(&self) -> Option<Self> {
+        let runtime = Arc::clone(self.quick.as_ref()?);
+        Some(Self {
+            runtime,
+            limits: Limits {
+                cpu_ms: self.limits.cpu_ms.min(QUICK_CPU_MS),
+                wall_ms: self.limits.wall_ms.min(QUICK_WALL_MS),
+                ..self.limits
+            },
+            quick: None,
+            ..self.clone()
+        })
+    }
 }
 
 /// What one run said.
@@ -51,6 +78,8 @@ pub struct RunResult {
     pub compile: Option<CompileReport>,
     /// The run; none when there was nothing to run.
     pub outcome: Option<Outcome>,
+    /// What ran it.
+    pub runtime: Arc<Runtime>,
 }
 
 /// One submission and the tests of one problem.
@@ -236,7 +265,7 @@ pub struct Judgement {
     pub compile: Option<CompileReport>,
     /// CPU and wall time summed, memory at its highest.
     pub usage: Usage,
-    /// Where it ran.
+    /// Where it ran; native if any of its tests did.
     pub backend: Backend,
     /// What ran it.
     pub runtime: Arc<Runtime>,
@@ -303,12 +332,16 @@ pub fn json(raw: &RawValue) -> Result<Json, String> {
     Json::from_raw(raw).map_err(|e| e.to_string())
 }
 
-/// Adds one run to a sum.
-pub(crate) fn add(sum: &mut Usage, run: &Usage) {
+/// Adds one run to a sum: times summed, memory at its highest.
+pub fn add(sum: &mut Usage, run: &Usage) {
     sum.cpu += run.cpu;
     sum.wall += run.wall;
     sum.memory_peak = sum.memory_peak.max(run.memory_peak);
     sum.processes_peak = sum.processes_peak.max(run.processes_peak);
+    sum.instructions = match (sum.instructions, run.instructions) {
+        (None, other) | (other, None) => other,
+        (Some(a), Some(b)) => Some(a.saturating_add(b)),
+    };
 }
 
 /// A time as milliseconds with three decimals, for people and JSON.

@@ -4,7 +4,7 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
-use assize_executor::{End, Executor, Fault, Limit, Outcome, Sealed, Usage};
+use assize_executor::{Backend, End, Executor, Fault, Limit, Outcome, Sealed, Usage};
 use assize_policies::{Profile, Profiles};
 use assize_runtimes::{Built, Registry, Role, Runnable};
 
@@ -98,16 +98,29 @@ impl Engine {
 
     /// Runs one program on one input.
     pub async fn run(&self, run: &Run) -> Result<RunResult, Fault> {
-        let (runnable, compile) = match self.build(&run.submission).await? {
+        if let Some(submission) = run.submission.quickly() {
+            match self.run_as(&submission, run).await {
+                Ok(result) if passed(&result) => return Ok(result),
+                Err(Fault::ShuttingDown) => return Err(Fault::ShuttingDown),
+                Ok(_) | Err(_) => {}
+            }
+        }
+        self.run_as(&run.submission, run).await
+    }
+
+    async fn run_as(&self, submission: &Submission, run: &Run) -> Result<RunResult, Fault> {
+        let runtime = Arc::clone(&submission.runtime);
+        let (runnable, compile) = match self.build(submission).await? {
             Built::Ready { runnable, compile } => (runnable, compile),
             Built::Refused(report) => {
                 return Ok(RunResult {
                     compile: Some(report),
                     outcome: None,
+                    runtime,
                 });
             }
         };
-        let Submission { limits, policy, .. } = &run.submission;
+        let Submission { limits, policy, .. } = submission;
         let mut plan = runnable
             .plan(Role::Program(&run.args), *limits, policy, &run.env)
             .map_err(|e| Fault::Host(e.to_string()))?;
@@ -117,6 +130,7 @@ impl Engine {
         Ok(RunResult {
             compile,
             outcome: Some(outcome),
+            runtime,
         })
     }
 
@@ -178,6 +192,11 @@ impl Engine {
                 turn().await;
             }
             let result = again::steady(&trials, test, turn).await?;
+            let runtime = trials.runtime_of(&result);
+            if index == 0 || runtime.backend == Backend::Native {
+                judgement.runtime = Arc::clone(runtime);
+                judgement.backend = runtime.backend;
+            }
             add(&mut judgement.usage, &result.usage);
             judgement.integrity = judgement.integrity.max(result.integrity);
             let passed = result.verdict == Verdict::Accepted;
@@ -206,8 +225,12 @@ impl Engine {
         test: &Test,
         by: &Comparison,
     ) -> Result<TestResult, Fault> {
-        let Trials { case, runnable, .. } = trials;
-        let submission = &case.submission;
+        let Trials {
+            case,
+            submission,
+            runnable,
+            ..
+        } = trials;
         let tried: Result<Tried, Fault> = match &test.kind {
             TestKind::Program { stdin, stdout } => trials.program(stdin, stdout, by).await,
             TestKind::Output {
@@ -228,7 +251,7 @@ impl Engine {
                 kwargs,
                 returns,
             } => self
-                .call_test(case, runnable, function, args, kwargs, returns)
+                .call_test(case, submission, runnable, function, args, kwargs, returns)
                 .await
                 .map(Tried::from),
             TestKind::Script {
@@ -273,6 +296,7 @@ impl Engine {
     async fn call_test(
         &self,
         case: &Case,
+        submission: &Submission,
         runnable: &Runnable,
         function: &str,
         args: &[Json],
@@ -284,13 +308,13 @@ impl Engine {
             policy,
             runtime,
             ..
-        } = &case.submission;
+        } = submission;
         let harness = runtime.manifest.harness.as_ref();
         let dialect = harness.ok_or_else(|| Fault::Host("a language without harness".into()))?;
         let mut attempt = 0;
         let (answer, outcome) = loop {
             attempt += 1;
-            let (ours, theirs) = script::pair(&case.submission)?;
+            let (ours, theirs) = script::pair(submission)?;
             let mut plan = runnable
                 .plan(Role::Candidate, *limits, policy, &[])
                 .map_err(|e| Fault::Host(e.to_string()))?;
@@ -346,6 +370,13 @@ impl Engine {
         };
         Ok((verdict, detail, outcome))
     }
+}
+
+/// Whether a quick try said all there is to say: it ended by itself, in good
+/// order, and was refused nothing.
+fn passed(result: &RunResult) -> bool {
+    let clean = |o: &Outcome| o.end == End::Exited(0) && o.violations.is_empty();
+    result.outcome.as_ref().is_some_and(clean)
 }
 
 /// How long an answer may be on its way when its process is gone.

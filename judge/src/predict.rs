@@ -27,7 +27,7 @@ pub(crate) async fn look(trials: &Trials<'_>, prediction: &Prediction) -> Result
         limits,
         policy,
         ..
-    } = &trials.case.submission;
+    } = &*trials.submission;
     let file = program.files.iter().find(|f| f.path == program.entry);
     let Some(text) = file.and_then(|f| std::str::from_utf8(&f.data).ok()) else {
         let detail = "the prediction is not UTF-8 text".to_owned();

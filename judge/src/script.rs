@@ -122,6 +122,7 @@ impl Trial<'_> {
         let program = Program {
             files: vec![file],
             entry: path,
+            time: submission.program.time,
         };
         match program
             .build(self.executor, &submission.runtime, &submission.policy)

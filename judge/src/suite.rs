@@ -22,7 +22,7 @@ pub(crate) async fn run(
     sound: bool,
     place: Place,
 ) -> Result<Tried, Fault> {
-    let submission = &trials.case.submission;
+    let submission = &*trials.submission;
     let entry = &submission.program.entry;
     let file = submission.program.files.iter().find(|f| f.path == *entry);
     let Some(suite) = file.and_then(|f| std::str::from_utf8(&f.data).ok()) else {

@@ -1,11 +1,16 @@
 //! A case whose programs are built: its tests can be tried one by one, in any
 //! order and as often as one likes.
 
+use std::borrow::Cow;
+use std::sync::Arc;
+
 use assize_executor::{End, Fault, Outcome};
 use assize_policies::Limits;
-use assize_runtimes::{Built, CompileReport, Program, Role, Runnable};
+use assize_runtimes::{Built, CompileReport, Program, Role, Runnable, Runtime};
 
-use crate::case::{Case, Comparison, Gold, Integrity, Run, Submission, Subtest, Test, TestResult};
+use crate::case::{
+    Case, Comparison, Gold, Integrity, Place, Run, Submission, Subtest, Test, TestKind, TestResult,
+};
 use crate::engine::{Engine, input, limit_verdict, not_accepted};
 use crate::rows::{self, Row, RowOrder};
 use crate::validator::{Decision, Interaction, Material, Ready, Validator, clip, interact};
@@ -31,7 +36,10 @@ pub enum Opened<'a> {
 pub struct Trials<'a> {
     pub(crate) engine: &'a Engine,
     pub(crate) case: &'a Case,
+    pub(crate) submission: Cow<'a, Submission>,
     pub(crate) runnable: Runnable,
+    /// What each test is tried with first.
+    quick: Option<Box<Trials<'a>>>,
     validator: Option<Ready>,
     /// What the candidate's compiler said, for languages that have one.
     pub compile: Option<CompileReport>,
@@ -115,12 +123,41 @@ impl Engine {
                 }
             },
         };
+        let quick = match case.submission.quickly() {
+            Some(submission) if case.interactor.is_none() => {
+                self.open_quickly(case, submission, validator.clone()).await
+            }
+            Some(_) | None => None,
+        };
         Ok(Opened::Ready(Trials {
             engine: self,
             case,
+            submission: Cow::Borrowed(&case.submission),
             runnable,
+            quick,
             validator,
             compile,
+        }))
+    }
+
+    /// Whatever stands in its way: the tests are then not tried quickly.
+    async fn open_quickly<'a>(
+        &'a self,
+        case: &'a Case,
+        submission: Submission,
+        validator: Option<Ready>,
+    ) -> Option<Box<Trials<'a>>> {
+        let Ok(Built::Ready { runnable, .. }) = self.build(&submission).await else {
+            return None;
+        };
+        Some(Box::new(Trials {
+            engine: self,
+            case,
+            submission: Cow::Owned(submission),
+            runnable,
+            quick: None,
+            validator,
+            compile: None,
         }))
     }
 
@@ -133,7 +170,30 @@ impl Engine {
     }
 }
 
+/// Whether the test runs the submission itself, and apart from its script.
+fn has_quick_try(kind: &TestKind) -> bool {
+    match kind {
+        TestKind::Program { .. } | TestKind::Call { .. } => true,
+        TestKind::Script { place, .. } => *place != Place::Beside,
+        TestKind::Output { .. }
+        | TestKind::Query { .. }
+        | TestKind::Subject { .. }
+        | TestKind::Prediction(_) => false,
+    }
+}
+
 impl Trials<'_> {
+    /// What ran a test that came to this.
+    pub(crate) fn runtime_of(&self, result: &TestResult) -> &Arc<Runtime> {
+        let ran = result.outcome.as_ref().map(|o| o.backend);
+        match &self.quick {
+            Some(quick) if ran == Some(quick.submission.runtime.backend) => {
+                &quick.submission.runtime
+            }
+            Some(_) | None => &self.submission.runtime,
+        }
+    }
+
     /// Tries one test, compared as its case says.
     pub async fn test(&self, test: &Test) -> Result<TestResult, Fault> {
         self.test_with(test, &self.case.checker).await
@@ -142,6 +202,15 @@ impl Trials<'_> {
     /// Tries one test, compared so. Of a program of the author's only the
     /// arguments may differ from those of the case.
     pub async fn test_with(&self, test: &Test, by: &Comparison) -> Result<TestResult, Fault> {
+        if let Some(quick) = self.quick.as_ref().filter(|_| has_quick_try(&test.kind)) {
+            // Not only the program's failures: a worker that is lost, or
+            // anything else of ours, is no reason not to try it natively.
+            match self.engine.try_test(quick, test, by).await {
+                Ok(tried) if tried.verdict == Verdict::Accepted => return Ok(tried),
+                Err(Fault::ShuttingDown) => return Err(Fault::ShuttingDown),
+                Ok(_) | Err(_) => {}
+            }
+        }
         self.engine.try_test(self, test, by).await
     }
 
@@ -152,7 +221,7 @@ impl Trials<'_> {
         stdout: &[u8],
         by: &Comparison,
     ) -> Result<Tried, Fault> {
-        let (executor, submission) = (self.engine.executor(), &self.case.submission);
+        let (executor, submission) = (self.engine.executor(), &*self.submission);
         let material = Material {
             input: stdin,
             answer: stdout,
@@ -190,7 +259,7 @@ impl Trials<'_> {
         stdout: &[u8],
         by: &Comparison,
     ) -> Result<Tried, Fault> {
-        let files = &self.case.submission.program.files;
+        let files = &self.submission.program.files;
         let found = files.iter().find(|f| f.path == file);
         let material = Material {
             input: stdin,
@@ -260,7 +329,7 @@ impl Trials<'_> {
     /// The rows of the author's query, in a cell of their own and with more of
     /// everything; the inner error says why there are none.
     async fn gold(&self, database: &str, query: &str) -> Result<Result<Vec<Row>, String>, Fault> {
-        let submission = &self.case.submission;
+        let submission = &*self.submission;
         let program = Program::single(&submission.runtime, query.as_bytes().to_vec());
         let limits = submission.limits;
         let gold = Submission {
@@ -333,7 +402,7 @@ impl Trials<'_> {
     }
 
     async fn run(&self, stdin: &[u8]) -> Result<Outcome, Fault> {
-        let Submission { limits, policy, .. } = &self.case.submission;
+        let Submission { limits, policy, .. } = &*self.submission;
         let mut plan = self
             .runnable
             .plan(Role::Program(&[]), *limits, policy, &[])

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use assize_executor::{
     Backend, Collect, End, Executor, Fault, FileSource, Limit, Module, Outcome, Pack, PackError,
-    Plan, Sealed, Target,
+    Plan, Sealed, Target, Time,
 };
 use assize_policies::{Limits, Profile};
 
@@ -21,6 +21,8 @@ pub struct Program {
     pub files: Vec<FileSource>,
     /// The one to start with.
     pub entry: String,
+    /// What its runs take for time, where they have a choice.
+    pub time: Time,
 }
 
 /// A program that cannot be accepted as it is.
@@ -98,6 +100,7 @@ impl Program {
         Self {
             files: vec![file],
             entry: path,
+            time: Time::Real,
         }
     }
 
@@ -132,7 +135,9 @@ impl Program {
         };
         let Some(compile) = &runtime.manifest.compile else {
             let target = match (&runtime.backend, &runtime.manifest.guest) {
-                (Backend::Wasi, Some(guest)) => Target::Wasi(Module::Guest(guest.clone())),
+                (Backend::Wasi, Some(guest)) => {
+                    Target::Wasi(Module::Guest(guest.clone()), self.time)
+                }
                 (Backend::Wasi | Backend::Native, _) => Target::Native,
             };
             return Ok(Built::Ready {
@@ -140,6 +145,9 @@ impl Program {
                 compile: None,
             });
         };
+        if compile.argv.is_empty() {
+            return self.lowered(executor, compile_policy, pack, runnable).await;
+        }
         let sources: Vec<String> = self
             .files
             .iter()
@@ -171,15 +179,35 @@ impl Program {
                 compile: Some(report),
             });
         }
-        let (report, module) = lower(executor, artefact, report, compile_policy).await?;
+        let (lowered, module) = lower(executor, artefact, self.time, compile_policy).await?;
         let Some(module) = module else {
-            return Ok(Built::Refused(report));
+            return Ok(Built::Refused(lowered));
         };
         let none = Pack::new(&[]).map_err(|e| Fault::Host(e.to_string()))?;
-        let runnable = runnable(none, Target::Wasi(Module::Compiled(module)));
+        let runnable = runnable(none, Target::Wasi(Module::Compiled(module), self.time));
         Ok(Built::Ready {
             runnable,
             compile: Some(report),
+        })
+    }
+
+    /// A submission that is a wasm module already.
+    async fn lowered(
+        &self,
+        executor: &Executor,
+        policy: &Arc<Profile>,
+        pack: Pack,
+        runnable: impl Fn(Pack, Target) -> Runnable,
+    ) -> Result<Built, Fault> {
+        let entry = self.files.iter().find(|f| f.path == self.entry);
+        let wasm = entry.map(|f| f.data.clone()).unwrap_or_default();
+        let (report, module) = lower(executor, wasm, self.time, policy).await?;
+        Ok(match module {
+            Some(module) => Built::Ready {
+                runnable: runnable(pack, Target::Wasi(Module::Compiled(module), self.time)),
+                compile: Some(report),
+            },
+            None => Built::Refused(report),
         })
     }
 }
@@ -190,7 +218,7 @@ impl Program {
 async fn lower(
     executor: &Executor,
     wasm: Vec<u8>,
-    report: CompileReport,
+    time: Time,
     policy: &Arc<Profile>,
 ) -> Result<(CompileReport, Option<Sealed>), Fault> {
     let file = FileSource {
@@ -199,24 +227,18 @@ async fn lower(
         executable: false,
     };
     let pack = Pack::new(&[file]).map_err(|e| Fault::Host(e.to_string()))?;
-    let argv = [
-        "/assize/bin/assize-wasm",
-        "compile",
-        "module.wasm",
-        "module.cwasm",
-    ];
-    let argv = argv.map(str::to_owned).to_vec();
+    let mut argv = vec!["/assize/bin/assize-wasm", "compile"];
+    if time == Time::Counted {
+        argv.push("--deterministic");
+    }
+    argv.extend(["module.wasm", "module.cwasm"]);
+    let argv = argv.into_iter().map(str::to_owned).collect();
     let outcome = executor
         .run(compile_plan(argv, pack, "module.cwasm", policy))
         .await?;
-    let (lowered, code) = take_artefact(outcome, "module.cwasm");
-    match code {
-        Some(code) => {
-            let sealed = Sealed::new(&[&code]).map_err(|e| Fault::Host(e.to_string()))?;
-            Ok((report, Some(sealed)))
-        }
-        None => Ok((lowered, None)),
-    }
+    let (report, code) = take_artefact(outcome, "module.cwasm");
+    let sealed = code.map(|code| Sealed::new(&[&code])).transpose();
+    Ok((report, sealed.map_err(|e| Fault::Host(e.to_string()))?))
 }
 
 fn compile_plan(argv: Vec<String>, pack: Pack, artefact: &str, policy: &Arc<Profile>) -> Plan {

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use assize_policies::Limits;
 use serde::Deserialize;
 
+use crate::build::Program;
+
 /// Native runtimes that ship.
 const NATIVE: &[&str] = &[
     include_str!("../native/bash.toml"),
@@ -19,6 +21,7 @@ const NATIVE: &[&str] = &[
 const WASI: &[&str] = &[
     include_str!("../wasi/c.toml"),
     include_str!("../wasi/python.toml"),
+    include_str!("../wasi/wasm.toml"),
 ];
 
 /// One runtime as its file says it.
@@ -60,6 +63,32 @@ pub struct Manifest {
     /// Further host trees it needs, shown at the same path.
     #[serde(default)]
     pub mounts: Vec<String>,
+    /// Modules that this runtime lacks and its language elsewhere has: a program
+    /// that imports one is not tried here where the choice is ours.
+    #[serde(default)]
+    pub without: Vec<String>,
+}
+
+impl Manifest {
+    /// Whether the program imports nothing that this runtime is known to lack.
+    /// A glance at the text: what it overlooks costs a failed try.
+    #[must_use]
+    pub fn suits(&self, program: &Program) -> bool {
+        let word = |c: char| !(c.is_alphanumeric() || c == '_');
+        let imports = |line: &str| {
+            (line.contains("import") || line.contains("require"))
+                && line
+                    .split(word)
+                    .any(|name| self.without.iter().any(|w| w == name))
+        };
+        let sources = program.files.iter().filter(|f| {
+            let extension = f.path.rsplit_once('.').map(|(_, e)| e);
+            extension.is_some_and(|e| self.extensions.iter().any(|own| own == e))
+        });
+        !sources
+            .filter_map(|f| std::str::from_utf8(&f.data).ok())
+            .any(|text| text.lines().any(imports))
+    }
 }
 
 /// How to find a runtime on the host.
@@ -76,7 +105,8 @@ pub struct Detect {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Compile {
-    /// The compiler's command.
+    /// The compiler's command; empty where the submission is a wasm module
+    /// already.
     pub argv: Vec<String>,
     /// Extensions of the files that stand for `{sources}`.
     pub sources: Vec<String>,

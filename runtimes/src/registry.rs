@@ -7,14 +7,20 @@ use assize_executor::{Backend, Executor};
 use assize_policies::Profile;
 use serde::{Deserialize, Serialize};
 
+use crate::build::Program;
 use crate::detect;
 use crate::manifest::{self, Manifest, Overhead};
+
+/// Version of the modules that are taken as they are: WebAssembly's binary
+/// format, and the interface they may import.
+const WASM_VERSION: &str = "1.0, wasi_snapshot_preview1";
 
 /// Which backend a request wants.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum BackendChoice {
-    /// Ours to choose. At present always native.
+    /// Ours to choose: where the program looks as if it ran in the WASI worker,
+    /// it is tried there first, and what passes there has passed.
     #[default]
     Auto,
     /// A native cell.
@@ -57,6 +63,7 @@ impl Runtime {
             harness: None,
             limits: Overhead::default(),
             mounts: Vec::new(),
+            without: Vec::new(),
         };
         Self {
             manifest,
@@ -178,6 +185,13 @@ impl Registry {
                 version: executor.guest_version(guest).unwrap_or_default(),
                 digest: executor.guest_digest(guest).unwrap_or_default(),
             }),
+            (None, None) if manifest.compile.as_ref().is_some_and(|c| c.wasm) => {
+                Ok(detect::Found {
+                    bin: String::new(),
+                    version: WASM_VERSION.to_owned(),
+                    digest: String::new(),
+                })
+            }
             (None, _) => Err("its guest is not built (make guests)".to_owned()),
         };
         match found {
@@ -209,14 +223,38 @@ impl Registry {
         &self.missing
     }
 
+    /// What tries a program of `runtime` first where the choice is ours: an
+    /// interpreter that is already awake, unless the program needs what is not
+    /// there.
+    #[must_use]
+    pub fn quick(&self, runtime: &Runtime, program: &Program) -> Option<Arc<Runtime>> {
+        let serves = |r: &&Arc<Runtime>| {
+            r.backend == Backend::Wasi
+                && r.manifest.guest.is_some()
+                && r.manifest.language == runtime.manifest.language
+        };
+        let quick = self.runtimes.iter().find(serves)?;
+        let fits = runtime.backend == Backend::Native && quick.manifest.suits(program);
+        fits.then(|| Arc::clone(quick))
+    }
+
     /// The runtime for a language on a backend.
     pub fn select(&self, language: &str, backend: BackendChoice) -> Result<Selected, SelectError> {
-        let wanted = match backend {
-            BackendChoice::Auto | BackendChoice::Native => Backend::Native,
-            BackendChoice::Wasi => Backend::Wasi,
-        };
         let called =
             |m: &Manifest| m.language == language || m.aliases.iter().any(|a| a == language);
+        let native = |r: &Arc<Runtime>| r.backend == Backend::Native && called(&r.manifest);
+        let wanted = match backend {
+            BackendChoice::Native => Backend::Native,
+            BackendChoice::Wasi => Backend::Wasi,
+            BackendChoice::Auto if self.runtimes.iter().any(native) => Backend::Native,
+            BackendChoice::Auto => {
+                let wasi = |r: &Arc<Runtime>| r.backend == Backend::Wasi && called(&r.manifest);
+                match self.runtimes.iter().any(wasi) {
+                    true => Backend::Wasi,
+                    false => Backend::Native,
+                }
+            }
+        };
         let found = self
             .runtimes
             .iter()

@@ -94,29 +94,34 @@ make_guest() (
     # A result is named after everything it is made of.
     sources=$({ cat "$here/build.sh" "$here/$guest/guest.sh"; inputs; } | digest)
     snapshot=$cache/guests/$guest-$sources
-    native=$cache/guests/$guest-$sources-$machine.cwasm
+    native=$cache/guests/$guest-$sources-$machine
     if [ ! -f "$snapshot/guest.wasm" ]; then
         mkdir "$tmp/$guest"
         build "$tmp/$guest"
         rm -rf "$snapshot"
         mv "$tmp/$guest" "$snapshot"
     fi
-    if [ ! -f "$native" ]; then
+    if [ ! -f "$native.fuel.cwasm" ]; then
         say "compiling $guest to native code"
         "$wasm" compile --parallel "$snapshot/guest.wasm" "$tmp/$guest.cwasm"
-        mv "$tmp/$guest.cwasm" "$native"
+        mv "$tmp/$guest.cwasm" "$native.cwasm"
+        "$wasm" compile --parallel --deterministic "$snapshot/guest.wasm" "$tmp/$guest.cwasm"
+        mv "$tmp/$guest.cwasm" "$native.fuel.cwasm"
     fi
-    touch "$snapshot" "$native"
-    cp "$native" "$next/$guest.cwasm"
+    touch "$snapshot" "$native".*
+    cp "$native.cwasm" "$next/$guest.cwasm"
+    cp "$native.fuel.cwasm" "$next/$guest.fuel.cwasm"
     cp "$snapshot/version" "$next/$guest.version"
-    [ ! -d "$snapshot/lib" ] || cp -r "$snapshot/lib" "$next/$guest"
+    # Nothing of the day it was made: the same files are the same archive.
+    [ ! -d "$snapshot/lib" ] || tar -C "$snapshot/lib" --sort=name --mtime=@0 --owner=0 --group=0 \
+        --numeric-owner --format=ustar -cf "$next/$guest.tar" .
 )
 for guest in "${guests[@]}"; do make_guest "$guest"; done
 
 # What no build has used for a month.
 find "$cache/guests" -mindepth 1 -maxdepth 1 -mtime +30 -exec rm -rf {} +
 
-(cd "$next" && sha256sum ./*.cwasm | sed 's|\./||' >SHA256SUMS)
+(cd "$next" && find . -name '*.cwasm' -o -name '*.tar' | sed 's|\./||' | sort | xargs sha256sum >SHA256SUMS)
 chmod -R a+rX,go-w "$next"
 rm -rf "$out"
 mv "$next" "$out"

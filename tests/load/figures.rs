@@ -4,7 +4,7 @@
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use assize_executor::{Executor, Module, Outcome, Plan, Target};
+use assize_executor::{Executor, Module, Outcome, Plan, Target, Time};
 use assize_tests::{block_on, plan, profile, python, server, with_files};
 
 const ROUNDS: usize = 300;
@@ -54,7 +54,7 @@ fn celled(
 fn wasi_python() -> Plan {
     let base = plan(&["python3", "/work/main.py"]);
     let mut plan = with_files(base, &[("main.py", b"print(1)\n")]);
-    plan.target = Target::Wasi(Module::Guest("python".into()));
+    plan.target = Target::Wasi(Module::Guest("python".into()), Time::Real);
     plan
 }
 

@@ -101,6 +101,7 @@ pub(crate) fn run_for(
             files: request.files.as_ref(),
             entry: request.entry.as_ref(),
             backend: request.backend,
+            deterministic: request.deterministic,
             policy: request.policy.as_ref(),
             limits: &request.limits,
         },
@@ -109,12 +110,8 @@ pub(crate) fn run_for(
         let message = "nothing of this language runs; it is for judgements only";
         return Err(refuse("unknown_language", "language", message));
     }
-    if request.deterministic {
-        let message = "deterministic runs are not available on this server";
-        return Err(unenforceable("deterministic", message));
-    }
     let (args, env) = arguments(request)?;
-    let collect = collect(&request.collect, &submission.runtime)?;
+    let collect = collect(&request.collect)?;
     Ok(Run {
         submission,
         stdin: request.stdin.clone().into_bytes(),
@@ -139,6 +136,7 @@ pub(crate) fn judgement_for(
             files: request.files.as_ref(),
             entry: request.entry.as_ref(),
             backend: request.backend,
+            deterministic: request.deterministic,
             policy: request.policy.as_ref(),
             limits: &request.limits,
         },

@@ -3,9 +3,8 @@
 use std::collections::BTreeSet;
 
 use assize_executor::{Collect, plain_relative};
-use assize_runtimes::Runtime;
 
-use super::{Refusal, refuse, unenforceable};
+use super::{Refusal, refuse};
 use crate::types::RunRequest;
 
 /// Most bytes of arguments and environment together.
@@ -51,14 +50,10 @@ pub(super) fn arguments(request: &RunRequest) -> Result<Arguments, Refusal> {
     Ok((request.args.clone(), env))
 }
 
-pub(super) fn collect(paths: &[String], runtime: &Runtime) -> Result<Vec<Collect>, Refusal> {
+pub(super) fn collect(paths: &[String]) -> Result<Vec<Collect>, Refusal> {
     if paths.len() > MAX_COLLECT {
         let message = format!("{} files, at most {MAX_COLLECT}", paths.len());
         return Err(refuse("too_many_files", "collect", message));
-    }
-    if !paths.is_empty() && runtime.backend == assize_executor::Backend::Wasi {
-        let message = "programs on the wasi backend cannot write files; use native";
-        return Err(unenforceable("collect", message));
     }
     let mut seen = BTreeSet::new();
     for (index, path) in paths.iter().enumerate() {

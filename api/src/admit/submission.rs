@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use assize_executor::{FileSource, plain_relative};
+use assize_executor::{FileSource, Time, plain_relative};
 use assize_judge::case::Submission;
 use assize_judge::engine::Engine;
 use assize_policies::{Limits, LimitsRequest, Profile};
@@ -26,6 +26,7 @@ pub(super) struct Common<'a> {
     pub(super) files: Option<&'a BTreeMap<String, FileSpec>>,
     pub(super) entry: Option<&'a String>,
     pub(super) backend: BackendChoice,
+    pub(super) deterministic: bool,
     pub(super) policy: Option<&'a String>,
     pub(super) limits: &'a LimitsRequest,
 }
@@ -35,9 +36,18 @@ pub(super) fn submission(
     rights: &Rights,
     common: &Common<'_>,
 ) -> Result<Submission, Refusal> {
+    let backend = match (common.deterministic, common.backend) {
+        (false, asked) => asked,
+        // Only there are instructions counted.
+        (true, BackendChoice::Auto | BackendChoice::Wasi) => BackendChoice::Wasi,
+        (true, BackendChoice::Native) => {
+            let message = "the native backend cannot repeat a run exactly; use wasi or auto";
+            return Err(unenforceable("deterministic", message));
+        }
+    };
     let runtime = engine
         .registry()
-        .select(common.language, common.backend)
+        .select(common.language, backend)
         .map_err(|e| {
             let message = e.to_string();
             match e {
@@ -61,12 +71,22 @@ pub(super) fn submission(
         files: common.files,
         entry: common.entry,
     };
-    let program = checked_program(&sources, &runtime, &limits)?;
+    let mut program = checked_program(&sources, &runtime, &limits)?;
+    if common.deterministic {
+        program.time = Time::Counted;
+    }
+    let quick = match backend {
+        BackendChoice::Auto if limits.memory_bytes <= WASI_MEMORY => {
+            engine.registry().quick(&runtime, &program)
+        }
+        BackendChoice::Auto | BackendChoice::Native | BackendChoice::Wasi => None,
+    };
     Ok(Submission {
         program,
         runtime,
         policy: Arc::clone(policy),
         limits,
+        quick,
     })
 }
 
@@ -181,7 +201,11 @@ fn program(sources: &Sources<'_>, runtime: &Runtime) -> Result<Program, Refusal>
                 }
                 None => runtime.manifest.entry.clone(),
             };
-            Ok(Program { files, entry })
+            Ok(Program {
+                files,
+                entry,
+                time: Time::Real,
+            })
         }
     }
 }

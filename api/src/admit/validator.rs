@@ -64,6 +64,7 @@ pub(super) fn validator(
         files: spec.files.as_ref(),
         entry: spec.entry.as_ref(),
         backend: BackendChoice::Native,
+        deterministic: false,
         policy: author.policy,
         limits: &limits,
     };

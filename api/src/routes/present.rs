@@ -19,7 +19,8 @@ const EXCERPT: usize = 4096;
 
 /// A run.
 #[must_use]
-pub fn run(id: String, result: &RunResult, runtime: &Runtime, queued: Duration) -> RunBody {
+pub fn run(id: String, result: &RunResult, queued: Duration) -> RunBody {
+    let runtime = &*result.runtime;
     let mut body = RunBody {
         id,
         status: RunStatus::CompileError,
@@ -196,7 +197,7 @@ pub(super) fn usage(usage: &Usage) -> UsageBody {
         wall_ms: millis(usage.wall),
         memory_peak_bytes: usage.memory_peak,
         processes_peak: usage.processes_peak,
-        instructions: None,
+        instructions: usage.instructions,
     }
 }
 

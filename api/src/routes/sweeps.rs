@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use assize_executor::{Fault, Usage};
-use assize_judge::case::{Case, Comparison, Test};
+use assize_judge::case::{Case, Comparison, Test, add};
 use assize_judge::checker::Checker;
 use assize_judge::engine::Engine;
 use assize_judge::reward::Scheme;
@@ -292,10 +292,9 @@ impl App {
 
 /// What all of them used: times summed, memory at its highest.
 pub(crate) fn total(swept: &[Swept]) -> Usage {
-    swept.iter().fold(Usage::default(), |sum, s| Usage {
-        cpu: sum.cpu + s.usage.cpu,
-        wall: sum.wall + s.usage.wall,
-        memory_peak: sum.memory_peak.max(s.usage.memory_peak),
-        processes_peak: sum.processes_peak.max(s.usage.processes_peak),
-    })
+    let mut sum = Usage::default();
+    for one in swept {
+        add(&mut sum, &one.usage);
+    }
+    sum
 }

@@ -100,8 +100,7 @@ impl App {
             .await
             .map_err(|fault| self.count_fault(fault))?;
         drop(permit);
-        let runtime = &run.submission.runtime;
-        let body = present::run(new_id("run"), &result, runtime, queued);
+        let body = present::run(new_id("run"), &result, queued);
         if let Some(outcome) = &result.outcome {
             self.metrics.cpu.observe(outcome.usage.cpu.as_secs_f64());
         }

@@ -47,7 +47,8 @@ pub struct RunRequest {
     /// Files under the working directory to hand back.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub collect: Vec<String>,
-    /// Fixed clocks and randomness. Not available yet: `true` is refused.
+    /// Fixed clocks and randomness, and instructions in place of time: the same
+    /// run comes to the same result on every machine (docs/wasi.md).
     #[serde(default)]
     pub deterministic: bool,
 }
@@ -83,6 +84,10 @@ pub struct JudgementRequest {
     #[serde(default)]
     #[schema(value_type = String, example = "auto")]
     pub backend: BackendChoice,
+    /// Fixed clocks and randomness, and instructions in place of time, for every
+    /// test.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub deterministic: bool,
     /// Policy name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub policy: Option<String>,

@@ -43,6 +43,8 @@ async fn try_judge(engine: &Engine, args: &Judge, tests: Vec<TestSpec>) -> Resul
     let request = JudgementRequest {
         language: run.language,
         code: run.code,
+        files: run.files,
+        deterministic: run.deterministic,
         backend: run.backend,
         policy: run.policy,
         limits: run.limits,

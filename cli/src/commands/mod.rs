@@ -18,9 +18,11 @@ use std::io::Read;
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use assize_api::types::RunRequest;
+use assize_api::types::{FileSpec, RunRequest};
 use assize_policies::LimitsRequest;
 use assize_runtimes::Registry;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde::de::DeserializeOwned;
 
 use crate::Usage;
@@ -46,9 +48,7 @@ pub(crate) fn document<T: DeserializeOwned>(args: &Document) -> Result<T> {
 
 /// The request that `run` and `judge` make of their common options.
 pub(crate) fn request(registry: &Registry, path: &Path, program: &Program) -> Result<RunRequest> {
-    let code = std::fs::read(path).map_err(|e| Usage(format!("{}: {e}", path.display())))?;
-    let code = String::from_utf8(code)
-        .map_err(|_| Usage(format!("{}: not UTF-8 text", path.display())))?;
+    let bytes = std::fs::read(path).map_err(|e| Usage(format!("{}: {e}", path.display())))?;
     let extension = path
         .extension()
         .and_then(|e| e.to_str())
@@ -73,9 +73,23 @@ pub(crate) fn request(registry: &Registry, path: &Path, program: &Program) -> Re
             let message = "unknown extension; name the language with --language";
             Usage(format!("{}: {message}", path.display()))
         })?;
+    let name = path.file_name().map(|n| n.to_string_lossy().into_owned());
+    let (code, files) = match String::from_utf8(bytes) {
+        Ok(code) => (Some(code), None),
+        // A program that is no text, such as a wasm module.
+        Err(error) => {
+            let spec = FileSpec {
+                base64: Some(STANDARD.encode(error.as_bytes())),
+                ..FileSpec::default()
+            };
+            (None, Some([(name.unwrap_or_default(), spec)].into()))
+        }
+    };
     Ok(RunRequest {
         language,
-        code: Some(code),
+        code,
+        files,
+        deterministic: program.deterministic,
         backend: program.backend.map(Into::into).unwrap_or_default(),
         policy: program.policy.clone(),
         limits: LimitsRequest {

@@ -33,12 +33,7 @@ async fn try_run(engine: &assize_judge::engine::Engine, args: &Run) -> Result<Ru
     }
     let run = admit_run(engine, &request).map_err(|e| Usage(e.to_string()))?;
     let result = engine.run(&run).await?;
-    Ok(present::run(
-        "run_local".into(),
-        &result,
-        &run.submission.runtime,
-        Duration::ZERO,
-    ))
+    Ok(present::run("run_local".into(), &result, Duration::ZERO))
 }
 
 fn print(body: &RunBody) -> Result<()> {

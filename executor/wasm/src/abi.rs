@@ -76,12 +76,12 @@ pub(crate) fn slice(memory: &[u8], ptr: u32, len: u32) -> Result<&[u8]> {
     let start = ptr as usize;
     memory
         .get(start..start + len as usize)
-        .ok_or(Trap::MemoryOutOfBounds.into())
+        .ok_or_else(|| Trap::MemoryOutOfBounds.into())
 }
 
 pub(crate) fn slice_mut(memory: &mut [u8], ptr: u32, len: u32) -> Result<&mut [u8]> {
     let start = ptr as usize;
     memory
         .get_mut(start..start + len as usize)
-        .ok_or(Trap::MemoryOutOfBounds.into())
+        .ok_or_else(|| Trap::MemoryOutOfBounds.into())
 }

@@ -6,15 +6,19 @@
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream as StdStream;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
 
 /// Longest frame either way.
 pub(crate) const MAX_FRAME: usize = 16 << 20;
 
+/// Bytes of a frame that go out with its length.
+const TOGETHER: usize = 8 << 10;
+
 /// Absent, open or broken; what is broken stays broken.
 pub(crate) struct Channel {
-    stream: Option<UnixStream>,
+    /// Buffered: a frame in one read where it is short.
+    stream: Option<BufReader<UnixStream>>,
     /// A frame announced by `next` and not yet taken.
     waiting: Option<Vec<u8>>,
 }
@@ -31,7 +35,7 @@ impl Channel {
         let stream = StdStream::from(fd);
         stream.set_nonblocking(true)?;
         Ok(Self {
-            stream: Some(UnixStream::from_std(stream)?),
+            stream: Some(BufReader::new(UnixStream::from_std(stream)?)),
             waiting: None,
         })
     }
@@ -40,9 +44,12 @@ impl Channel {
     pub(crate) async fn send(&mut self, bytes: &[u8]) -> Result<(), Broken> {
         let length = frame_length(bytes.len()).ok_or(Broken)?;
         let stream = self.stream.as_mut().ok_or(Broken)?;
+        // A write each would wake the other side twice.
+        let (first, rest) = bytes.split_at(bytes.len().min(TOGETHER));
+        let first = [&length.to_le_bytes(), first].concat();
         let sent = async {
-            stream.write_all(&length.to_le_bytes()).await?;
-            stream.write_all(bytes).await
+            stream.write_all(&first).await?;
+            stream.write_all(rest).await
         }
         .await;
         if sent.is_err() {
@@ -83,7 +90,7 @@ fn frame_length(len: usize) -> Option<u32> {
         .and_then(|len| u32::try_from(len).ok())
 }
 
-async fn receive(stream: &mut UnixStream) -> Option<(u32, Vec<u8>)> {
+async fn receive(stream: &mut BufReader<UnixStream>) -> Option<(u32, Vec<u8>)> {
     let mut prefix = [0; 4];
     stream.read_exact(&mut prefix).await.ok()?;
     let length = frame_length(u32::from_le_bytes(prefix) as usize)?;

@@ -8,7 +8,7 @@ use wasmtime::error::Context as _;
 use wasmtime::{Engine, Module};
 use wasmtime::{bail, ensure};
 
-use crate::engine::{self, MAX_MEMORY, MAX_TABLE};
+use crate::engine::{self, Flavour, MAX_MEMORY, MAX_TABLE};
 use crate::host;
 use crate::program::Program;
 
@@ -16,9 +16,14 @@ const WASM_PAGE: u64 = 64 << 10;
 
 /// Checks `input` against everything that would stop it in the worker, and
 /// writes the native code.
-pub(crate) fn file(input: &Path, output: &Path, parallel: bool) -> wasmtime::Result<ExitCode> {
+pub(crate) fn file(
+    input: &Path,
+    output: &Path,
+    flavour: Flavour,
+    parallel: bool,
+) -> wasmtime::Result<ExitCode> {
     let wasm = fs::read(input).with_context(|| format!("cannot read {}", input.display()))?;
-    let native = module(&engine::on_demand(parallel)?, &wasm)?;
+    let native = module(&engine::on_demand(flavour, parallel)?, &wasm)?;
     fs::write(output, native).with_context(|| format!("cannot write {}", output.display()))?;
     Ok(ExitCode::SUCCESS)
 }

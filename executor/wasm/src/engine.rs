@@ -15,8 +15,10 @@ pub(crate) const MAX_MEMORY: usize = 4 << 30;
 /// Largest table: CPython needs just under 40 000 elements.
 pub(crate) const MAX_TABLE: usize = 100_000;
 
-/// Native stack of one guest; deeper recursion is a trap.
-const WASM_STACK: usize = 8 << 20;
+/// Native stack of one guest; deeper recursion is a trap. An interpreter that
+/// checks its own stack, in linear memory, cannot see this one: it is so large
+/// that theirs (4 MiB) ends first. Only what is touched is memory.
+const WASM_STACK: usize = 32 << 20;
 
 /// Host functions run on the guest's stack too and need room below it.
 const FIBER_STACK: usize = WASM_STACK + (2 << 20);
@@ -29,12 +31,33 @@ const KEEP_MEMORY: usize = 16 << 20;
 /// The same for tables: 65 536 elements of 8 bytes.
 const KEEP_TABLE: usize = 512 << 10;
 
-fn config() -> Config {
+/// How guests are stopped. Each needs code of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Flavour {
+    /// By time: a check of the epoch on loop back edges.
+    Timed,
+    /// By instructions, which are counted: the same run ends at the same
+    /// place, with the same count, on every machine.
+    Deterministic,
+}
+
+fn config(flavour: Flavour) -> wasmtime::Result<Config> {
     let mut config = Config::new();
+    match flavour {
+        Flavour::Timed => {
+            config.epoch_interruption(true);
+        }
+        Flavour::Deterministic => {
+            // No processor's extras: frames on the stack, and with them the
+            // depth at which it ends, depend on the code.
+            config
+                .target("x86_64-unknown-linux-gnu")?
+                .consume_fuel(true)
+                .cranelift_nan_canonicalization(true);
+        }
+    }
     config
         .cranelift_opt_level(OptLevel::Speed)
-        // Guests are stopped at epochs: a deadline check on loop back edges.
-        .epoch_interruption(true)
         .memory_init_cow(true)
         // The Python snapshot's image is sparse and larger than the default.
         .memory_guaranteed_dense_image_size(256 << 20)
@@ -58,28 +81,29 @@ fn config() -> Config {
         .wasm_relaxed_simd(false)
         .wasm_simd(false)
         .wasm_component_model(false);
-    config
+    Ok(config)
 }
 
 /// For compiling, snapshots and single runs: nothing reserved in advance.
-pub(crate) fn on_demand(parallel: bool) -> wasmtime::Result<Engine> {
-    let mut config = config();
+pub(crate) fn on_demand(flavour: Flavour, parallel: bool) -> wasmtime::Result<Engine> {
+    let mut config = config(flavour)?;
     config.parallel_compilation(parallel);
     Engine::new(&config)
 }
 
 /// For the worker: `slots` instances whose memory is reserved once and reset
 /// in place between runs.
-pub(crate) fn pooled(slots: u32) -> wasmtime::Result<Engine> {
+pub(crate) fn pooled(flavour: Flavour, slots: u32) -> wasmtime::Result<Engine> {
     // Without PAGEMAP_SCAN (Linux 6.7, and a readable /proc/self/pagemap) a
     // reset would have to copy everything that is kept, which is slower than
     // unmapping it: then nothing is kept.
-    Engine::new(&pooled_config(slots, true))
-        .or_else(|_| Engine::new(&pooled_config(slots, false)))
+    let pooled = |scan| Engine::new(&pooled_config(flavour, slots, scan)?);
+    pooled(true)
+        .or_else(|_| pooled(false))
         .context("cannot reserve the instance pool")
 }
 
-fn pooled_config(slots: u32, scan: bool) -> Config {
+fn pooled_config(flavour: Flavour, slots: u32, scan: bool) -> wasmtime::Result<Config> {
     let mut pool = PoolingAllocationConfig::new();
     pool.total_core_instances(slots)
         .total_memories(slots)
@@ -94,7 +118,7 @@ fn pooled_config(slots: u32, scan: bool) -> Config {
         .pagemap_scan(if scan { Enabled::Yes } else { Enabled::No })
         .linear_memory_keep_resident(if scan { KEEP_MEMORY } else { 0 })
         .table_keep_resident(if scan { KEEP_TABLE } else { 0 });
-    let mut config = config();
+    let mut config = config(flavour)?;
     config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
-    config
+    Ok(config)
 }

@@ -4,18 +4,19 @@
 //! fight for the kernel's map lock at every start and reset, two processes do
 //! not. The process lives in a cell of its own, so a hole in the compiler or
 //! in the WASI implementation opens onto an empty room. What a guest gets is
-//! exactly this: memory, a clock, random bytes, three standard streams, up to
-//! two read-only directories, and four host functions (`abi`).
+//! exactly this: memory, a clock, random bytes, three standard streams, a file
+//! system in memory with a budget (`fs`), and four host functions (`abi`).
 //!
-//! Deliberately absent: a network, a writable directory, threads, the
+//! Deliberately absent: a network, files of the host, threads, the
 //! component model, languages, tests, verdicts.
 
 mod abi;
 mod capture;
 mod channel;
+mod clock;
 mod compile;
 mod engine;
-mod files;
+mod fs;
 mod guests;
 mod host;
 mod limiter;
@@ -37,6 +38,8 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
+use crate::engine::Flavour;
+
 /// Runs wasm modules, each in a fresh instance of its own.
 #[derive(Parser)]
 #[command(name = "assize-wasm", version)]
@@ -49,6 +52,9 @@ enum Command {
         /// Runs in flight at once; one more is refused.
         #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=1000))]
         slots: u32,
+        /// Count instructions instead of time: every run repeats exactly.
+        #[arg(long)]
+        deterministic: bool,
     },
     /// Check an untrusted module and compile it to native code.
     Compile {
@@ -56,6 +62,9 @@ enum Command {
         input: PathBuf,
         /// Where the native code goes.
         output: PathBuf,
+        /// For deterministic runs: code that counts its instructions.
+        #[arg(long)]
+        deterministic: bool,
         /// Use every core: for guests that we build ourselves.
         #[arg(long)]
         parallel: bool,
@@ -82,14 +91,27 @@ enum Command {
     },
 }
 
+fn flavour(deterministic: bool) -> Flavour {
+    if deterministic {
+        Flavour::Deterministic
+    } else {
+        Flavour::Timed
+    }
+}
+
 fn main() -> ExitCode {
     let done = match Command::parse() {
-        Command::Worker { guests, slots } => worker::serve(&guests, slots),
+        Command::Worker {
+            guests,
+            slots,
+            deterministic,
+        } => worker::serve(&guests, flavour(deterministic), slots),
         Command::Compile {
             input,
             output,
+            deterministic,
             parallel,
-        } => compile::file(&input, &output, parallel),
+        } => compile::file(&input, &output, flavour(deterministic), parallel),
         #[cfg(feature = "build-guests")]
         Command::Snapshot {
             input,

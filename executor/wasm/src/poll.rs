@@ -1,18 +1,17 @@
 //! `poll_oneoff` and `proc_exit`, which replace wasmtime-wasi's.
 //!
-//! File operations run on the guests' own thread (a hop to a helper thread
-//! costs more than the operation, and the files are small and local). The same
-//! switch makes wasmtime-wasi's `poll_oneoff` sleep on that thread too, which
-//! would stop every guest of this worker: no timeout, no epoch interrupts it.
-//! So waiting is done here, on the runtime's timer. Everything else a guest
-//! can wait for (its input, its outputs, files) is always ready.
+//! Waiting is done on the runtime's timer: a sleep on the guests' own thread
+//! would stop every guest of this worker, and no timeout, no epoch interrupts
+//! it. Everything else a guest can wait for (its input, its outputs, files) is
+//! always ready.
 
-use std::time::{Duration, Instant, SystemTime};
+use std::time::Duration;
 
 use wasmtime::{Caller, Linker, Result};
-use wasmtime_wasi::{HostMonotonicClock, I32Exit};
+use wasmtime_wasi::I32Exit;
 
 use crate::abi::{memory, slice, slice_mut};
+use crate::clock::{self, Clock};
 use crate::host::Host;
 
 const WASI: &str = "wasi_snapshot_preview1";
@@ -43,26 +42,10 @@ pub(crate) fn link(linker: &mut Linker<Host>) -> Result<()> {
     Ok(())
 }
 
-/// The clock that guests see; kept in the host state too, so that an absolute
-/// deadline means the same thing here.
-#[derive(Clone, Copy)]
-pub(crate) struct Monotonic(Instant);
-
-impl Monotonic {
-    pub(crate) fn start() -> Self {
-        Self(Instant::now())
-    }
-}
-
-impl HostMonotonicClock for Monotonic {
-    fn resolution(&self) -> u64 {
-        1
-    }
-
-    fn now(&self) -> u64 {
-        u64::try_from(self.0.elapsed().as_nanos()).unwrap_or(u64::MAX)
-    }
-}
+/// A sleep that outlasts the run, in virtual time.
+#[derive(Debug, thiserror::Error)]
+#[error("wall limit")]
+pub(crate) struct Overslept;
 
 async fn poll_oneoff(
     mut caller: Caller<'_, Host>,
@@ -75,7 +58,7 @@ async fn poll_oneoff(
         return Ok(u32::from(INVAL));
     }
     let guest = memory(&mut caller)?;
-    let clock = caller.data().clock;
+    let times = [clock::wall(&caller), clock::monotonic(&caller)];
     let asked = slice(
         guest.data(&caller),
         subscriptions,
@@ -83,11 +66,11 @@ async fn poll_oneoff(
     )?;
     let asked: Vec<_> = asked
         .chunks_exact(SUBSCRIPTION)
-        .map(|raw| parse(raw, clock))
+        .map(|raw| parse(raw, times))
         .collect();
     let shortest = asked.iter().map(|one| one.wait).min().unwrap_or_default();
     if !shortest.is_zero() {
-        tokio::time::sleep(shortest).await;
+        sleep(&mut caller, shortest).await?;
     }
     let mut out = Vec::with_capacity(asked.len() * EVENT);
     for one in asked.iter().filter(|one| one.wait <= shortest) {
@@ -98,6 +81,21 @@ async fn poll_oneoff(
     slice_mut(data, events, happened * EVENT as u32)?.copy_from_slice(&out);
     slice_mut(data, ready, 4)?.copy_from_slice(&happened.to_le_bytes());
     Ok(u32::from(SUCCESS))
+}
+
+async fn sleep(caller: &mut Caller<'_, Host>, time: Duration) -> Result<()> {
+    let limit = caller.data().wall_limit;
+    match &mut caller.data_mut().clock {
+        Clock::Real(_) => tokio::time::sleep(time).await,
+        Clock::Virtual { slept, .. } => {
+            let time = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+            *slept = slept.saturating_add(time);
+            if clock::monotonic(caller) > limit {
+                return Err(Overslept.into());
+            }
+        }
+    }
+    Ok(())
 }
 
 /// One thing waited for; its time is zero when it has already happened.
@@ -111,7 +109,7 @@ struct Waited {
 /// Layout of `subscription` in WASI preview 1, little-endian: userdata u64 @0,
 /// tag u8 @8 (0 is a clock), then for a clock id u32 @16, timeout u64 @24,
 /// flags u16 @40 (bit 0: absolute).
-fn parse(raw: &[u8], clock: Monotonic) -> Waited {
+fn parse(raw: &[u8], [wall, monotonic]: [u64; 2]) -> Waited {
     let mut waited = Waited {
         userdata: array(raw, 0),
         tag: raw[8],
@@ -125,8 +123,8 @@ fn parse(raw: &[u8], clock: Monotonic) -> Waited {
     let absolute = u16::from_le_bytes(array(raw, 40)) & 1 != 0;
     let now = match u32::from_le_bytes(array(raw, 16)) {
         _ if !absolute => Duration::ZERO,
-        0 => SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default(),
-        1 => Duration::from_nanos(clock.now()),
+        0 => Duration::from_nanos(wall),
+        1 => Duration::from_nanos(monotonic),
         _ => {
             waited.error = INVAL;
             return waited;

@@ -4,49 +4,56 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use assize_wire::worker::{Captured, ModuleRef, WasiEnd, WasiPlan, WasiReport};
 use tokio::sync::oneshot::Receiver;
-use wasmtime::bail;
 use wasmtime::error::Context as _;
-use wasmtime::{Linker, PoolConcurrencyLimitError, Store, Trap};
+use wasmtime::{Linker, PoolConcurrencyLimitError, Store, Trap, bail, format_err};
 use wasmtime_wasi::{I32Exit, WasiCtxBuilder};
 
-use crate::capture::Capture;
+use crate::capture::Bounded;
 use crate::channel::Channel;
-use crate::files::WorkDir;
-use crate::guests::{self, Guest};
-use crate::host::{self, Host};
+use crate::clock::{self, Clock, Random};
+use crate::engine::Flavour;
+use crate::fs::{Budget, Files, Setup};
+use crate::guests::Guest;
+use crate::host::Host;
+use crate::limiter::Limiter;
 use crate::meter::{Ended, Meter};
 use crate::passed::Passed;
+use crate::poll::Overslept;
 use crate::program::Program;
 use crate::stdin::Input;
 
 /// Longest text of a trap or a fault.
 const MAX_TEXT: usize = 500;
 
+/// Fuel between two looks at what else there is to do: about 10 ms.
+const TURN: u64 = 10_000_000;
+
+/// Times its virtual wall limit that a deterministic run may really take.
+const SLOWEST: u64 = 20;
+
 /// What all runs of this worker share.
 pub(crate) struct Shared {
+    pub(crate) flavour: Flavour,
     pub(crate) linker: Linker<Host>,
     pub(crate) guests: BTreeMap<String, Guest>,
     pub(crate) passed: Mutex<Passed>,
 }
 
 /// What is left of a run once it has been reported. Dropping it resets the
-/// instance's memory and removes its files: a third of the time of a short
-/// run, and nobody needs to wait for it.
+/// instance's memory: a third of the time of a short run, and nobody needs to
+/// wait for it.
 pub(crate) struct Remains {
     _store: Store<Host>,
-    _work: Option<WorkDir>,
 }
 
 /// Everything made ready before the clock starts: our time, not the guest's.
 struct Prepared {
     program: Arc<Program>,
     store: Store<Host>,
-    work: Option<WorkDir>,
-    stdout: Capture,
-    stderr: Capture,
 }
 
 /// Runs `plan` to its end.
@@ -56,46 +63,51 @@ pub(crate) async fn run(
     fds: Vec<OwnedFd>,
     cancel: Receiver<()>,
 ) -> (WasiReport, Option<Remains>) {
-    let Prepared {
-        program,
-        mut store,
-        work,
-        stdout,
-        stderr,
-    } = match prepare(shared, plan, fds) {
-        Ok(prepared) => prepared,
+    let (program, mut store) = match prepare(shared, plan, fds) {
+        Ok(Prepared { program, store }) => (program, store),
         Err(error) => return (fault(plan.id, &format!("{error:#}")), None),
     };
-    let mut meter = Meter::start(plan.limits.cpu_ns, plan.limits.wall_ns, cancel);
+    let (cpu, wall) = (plan.limits.cpu_ns, plan.limits.wall_ns);
+    let mut meter = match shared.flavour {
+        Flavour::Timed => Meter::start(cpu, wall, cancel),
+        // Neither clock decides there; this one only ends what is stuck.
+        Flavour::Deterministic => Meter::start(u64::MAX, wall.saturating_mul(SLOWEST), cancel),
+    };
     let ended = meter.run(program.run(&mut store)).await;
-    let wall = meter.wall();
+    let real = meter.wall();
+    let spent = clock::spent(&store);
     let host = store.data_mut();
     let end = match ended {
-        _ if stdout.over_limit() => WasiEnd::OutputLimit,
+        _ if host.files.stdout.overrun() => WasiEnd::OutputLimit,
+        Ended::Done(_) if spent.is_some_and(|spent| spent.fuel >= cpu) => WasiEnd::CpuLimit,
+        Ended::Done(_) if spent.is_some_and(|spent| spent.wall > wall) => WasiEnd::WallLimit,
         Ended::Done(Ok(status)) => WasiEnd::Exited(status),
         Ended::Done(Err(error)) => failed(&error, host),
         Ended::CpuLimit => WasiEnd::CpuLimit,
+        // Whether it would have ended in time is not known, and must not
+        // depend on how fast this machine is.
+        Ended::WallLimit if spent.is_some() => WasiEnd::Fault("too slow for its fuel".to_owned()),
         Ended::WallLimit => WasiEnd::WallLimit,
         Ended::Cancelled => WasiEnd::Cancelled,
     };
     let report = WasiReport {
         id: plan.id,
         end,
-        stdout: stdout.take(),
-        stderr: stderr.take(),
+        stdout: host.files.stdout.take(),
+        stderr: host.files.stderr.take(),
         report: host.report.take(),
+        collected: plan
+            .collect
+            .iter()
+            .map(|want| host.files.collect(want))
+            .collect(),
         cpu_ns: nanoseconds(meter.cpu),
-        wall_ns: nanoseconds(wall),
+        wall_ns: nanoseconds(real),
+        fuel: spent.map(|spent| spent.fuel),
         memory_peak_bytes: host.limiter.peak as u64,
         memory_denied: host.limiter.denied,
     };
-    (
-        report,
-        Some(Remains {
-            _store: store,
-            _work: work,
-        }),
-    )
+    (report, Some(Remains { _store: store }))
 }
 
 /// A report that says that we failed.
@@ -106,8 +118,10 @@ pub(crate) fn fault(id: u64, reason: &str) -> WasiReport {
         stdout: Captured::default(),
         stderr: Captured::default(),
         report: Captured::default(),
+        collected: Vec::new(),
         cpu_ns: 0,
         wall_ns: 0,
+        fuel: None,
         memory_peak_bytes: 0,
         memory_denied: false,
     }
@@ -119,23 +133,14 @@ fn prepare(shared: &Shared, plan: &WasiPlan, fds: Vec<OwnedFd>) -> wasmtime::Res
         fds.next()
             .with_context(|| format!("no descriptor for the {what}"))
     };
-    let mut wasi = WasiCtxBuilder::new();
-    let stdout = Capture::strict(plan.limits.stdout_bytes);
-    let stderr = Capture::lenient(plan.limits.stderr_bytes);
-    wasi.args(&plan.argv)
-        .envs(&plan.env)
-        .stdout(stdout.clone())
-        .stderr(stderr.clone());
-
+    let mut library = None;
     let program = match &plan.module {
         ModuleRef::Guest(name) => {
             let guest = shared
                 .guests
                 .get(name)
                 .with_context(|| format!("no guest {name:?}"))?;
-            if let Some(library) = &guest.library {
-                host::show(&mut wasi, library, guests::LIBRARY)?;
-            }
+            library = guest.library.as_ref();
             Arc::clone(&guest.program)
         }
         ModuleRef::Passed => {
@@ -144,17 +149,16 @@ fn prepare(shared: &Shared, plan: &WasiPlan, fds: Vec<OwnedFd>) -> wasmtime::Res
             passed.get(&shared.linker, file)?
         }
     };
-    let work = if plan.files.is_empty() {
+    let pack = if plan.files.is_empty() {
         None
     } else {
-        let pack = File::from(next("pack")?);
-        let work = WorkDir::lay_out(plan.id, &plan.files, &pack).context("cannot lay out /work")?;
-        host::show(&mut wasi, work.path(), "/work")?;
-        Some(work)
+        Some(Arc::new(File::from(next("pack")?)))
     };
-    if plan.stdin {
-        wasi.stdin(Input::new(File::from(next("stdin")?))?);
-    }
+    let stdin = if plan.stdin {
+        Some(Input::new(File::from(next("stdin")?))?)
+    } else {
+        None
+    };
     let channel = if plan.channel {
         Channel::open(next("channel")?).context("cannot use the channel")?
     } else {
@@ -165,18 +169,49 @@ fn prepare(shared: &Shared, plan: &WasiPlan, fds: Vec<OwnedFd>) -> wasmtime::Res
     }
 
     let limits = &plan.limits;
-    let host = Host::new(&mut wasi, limits.memory_bytes, limits.report_bytes, channel);
+    let (clock, random) = match shared.flavour {
+        Flavour::Timed => (Clock::Real(Instant::now()), Random::Kernel),
+        Flavour::Deterministic => {
+            let fuel = limits.cpu_ns;
+            (Clock::Virtual { fuel, slept: 0 }, Random::Seeded(0))
+        }
+    };
+    let files = Files::new(Setup {
+        library,
+        entries: &plan.files,
+        pack,
+        budget: Budget {
+            bytes: limits.disk_bytes,
+            inodes: limits.files,
+        },
+        at_work: matches!(plan.module, ModuleRef::Passed),
+        now: clock.beginning(),
+        random,
+        stdin,
+        stdout: Bounded::new(limits.stdout_bytes),
+        stderr: Bounded::new(limits.stderr_bytes),
+    })
+    .map_err(|errno| format_err!("cannot lay out /work: {errno:?}"))?;
+    let mut wasi = WasiCtxBuilder::new();
+    wasi.args(&plan.argv).envs(&plan.env);
+    let mut host = Host::new(&mut wasi, files, clock);
+    host.wall_limit = limits.wall_ns;
+    host.limiter = Limiter::new(limits.memory_bytes);
+    host.channel = channel;
+    host.report = Bounded::new(limits.report_bytes);
     let mut store = Store::new(shared.linker.engine(), host);
     store.limiter(|host| &mut host.limiter);
-    store.set_epoch_deadline(1);
-    store.epoch_deadline_async_yield_and_update(1);
-    Ok(Prepared {
-        program,
-        store,
-        work,
-        stdout,
-        stderr,
-    })
+    match shared.flavour {
+        Flavour::Timed => {
+            store.set_epoch_deadline(1);
+            store.epoch_deadline_async_yield_and_update(1);
+        }
+        Flavour::Deterministic => {
+            store.set_fuel(limits.cpu_ns)?;
+            store.fuel_async_yield_interval(Some(TURN))?;
+        }
+    }
+    Ok(Prepared { program, store })
 }
 
 /// What an error out of a guest means.
@@ -184,7 +219,13 @@ fn failed(error: &wasmtime::Error, host: &Host) -> WasiEnd {
     if let Some(exit) = error.downcast_ref::<I32Exit>() {
         return WasiEnd::Exited(exit.0);
     }
+    if error.is::<Overslept>() {
+        return WasiEnd::WallLimit;
+    }
     if let Some(trap) = error.downcast_ref::<Trap>() {
+        if *trap == Trap::OutOfFuel {
+            return WasiEnd::CpuLimit;
+        }
         return WasiEnd::Trapped(clip(&trap.to_string()));
     }
     if error.is::<PoolConcurrencyLimitError>() {

@@ -8,8 +8,9 @@ use wasmtime::error::Context as _;
 use wasmtime::{Engine, Module, Store};
 use wasmtime_wasi::{FsPerms, I32Exit, WasiCtxBuilder};
 
-use crate::channel::Channel;
-use crate::engine;
+use crate::clock::Clock;
+use crate::engine::{self, Flavour};
+use crate::fs::Files;
 use crate::host::{self, Host};
 use crate::program::Program;
 
@@ -31,16 +32,20 @@ impl Surroundings {
     /// A store for one instance that writes to this terminal.
     pub(crate) fn store(&self, engine: &Engine, argv: &[String]) -> wasmtime::Result<Store<Host>> {
         let mut wasi = WasiCtxBuilder::new();
-        wasi.args(argv).envs(&self.env).inherit_stdio();
-        for (host, guest) in &self.dirs {
-            host::show(&mut wasi, host, guest)?;
-        }
-        for (host, guest) in &self.writable {
-            wasi.preopened_dir(host, guest, FsPerms::ReadWrite)
+        wasi.args(argv)
+            .envs(&self.env)
+            .inherit_stdio()
+            .allow_blocking_current_thread(true);
+        let read_only = self.dirs.iter().map(|dir| (dir, FsPerms::ReadOnly));
+        let writable = self.writable.iter().map(|dir| (dir, FsPerms::ReadWrite));
+        for ((host, guest), permissions) in read_only.chain(writable) {
+            wasi.preopened_dir(host, guest, permissions)
                 .with_context(|| format!("cannot open {}", host.display()))?;
         }
-        let host = Host::new(&mut wasi, u64::MAX, 0, Channel::none());
-        let mut store = Store::new(engine, host);
+        // A build is the same on every machine and every day.
+        let files = Files::none();
+        let clock = Clock::Virtual { fuel: 0, slept: 0 };
+        let mut store = Store::new(engine, Host::new(&mut wasi, files, clock));
         store.limiter(|host| &mut host.limiter);
         // Nothing advances the epoch here.
         store.set_epoch_deadline(1);
@@ -55,8 +60,8 @@ pub(crate) fn file(
     around: &Surroundings,
 ) -> wasmtime::Result<ExitCode> {
     let wasm = fs::read(module).with_context(|| format!("cannot read {}", module.display()))?;
-    let engine = engine::on_demand(true)?;
-    let program = Program::new(&host::linker(&engine)?, &Module::new(&engine, wasm)?)?;
+    let engine = engine::on_demand(Flavour::Timed, true)?;
+    let program = Program::new(&host::builder(&engine)?, &Module::new(&engine, wasm)?)?;
     let mut store = around.store(&engine, argv)?;
     let status = match runtime()?.block_on(program.run(&mut store)) {
         Ok(status) => status,

@@ -11,8 +11,9 @@ use wasmtime::Module;
 use wasmtime::error::Context as _;
 use wasmtime_wizer::Wizer;
 
+use crate::engine::{self, Flavour};
+use crate::host;
 use crate::single::{Surroundings, runtime};
-use crate::{engine, host};
 
 const INITIALIZE: &str = "wizer.initialize";
 
@@ -23,8 +24,8 @@ pub(crate) fn file(
     around: &Surroundings,
 ) -> wasmtime::Result<ExitCode> {
     let wasm = fs::read(input).with_context(|| format!("cannot read {}", input.display()))?;
-    let engine = engine::on_demand(true)?;
-    let linker = host::linker(&engine)?;
+    let engine = engine::on_demand(Flavour::Timed, true)?;
+    let linker = host::builder(&engine)?;
     let mut store = around.store(&engine, &["snapshot".to_owned()])?;
     let mut wizer = Wizer::new();
     wizer.init_func(INITIALIZE);

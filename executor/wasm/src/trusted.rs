@@ -16,6 +16,13 @@ use wasmtime::{Engine, Module};
 
 /// Loads an installed guest, if its bytes are those that the build listed.
 pub(crate) fn installed(engine: &Engine, path: &Path, sha256: &str) -> wasmtime::Result<Module> {
+    let file = verified(path, sha256)?;
+    native(engine, file).with_context(|| format!("cannot load {}", path.display()))
+}
+
+/// Opens a file whose bytes are those that the build listed. The descriptor is
+/// the one that was hashed, so no rename comes between.
+pub(crate) fn verified(path: &Path, sha256: &str) -> wasmtime::Result<File> {
     let mut file = File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
     let found = digest(&mut file)?;
     ensure!(
@@ -23,8 +30,7 @@ pub(crate) fn installed(engine: &Engine, path: &Path, sha256: &str) -> wasmtime:
         "checksum of {} is {found}, not {sha256}",
         path.display()
     );
-    // The same descriptor that was hashed, so no rename comes between.
-    native(engine, file).with_context(|| format!("cannot load {}", path.display()))
+    Ok(file)
 }
 
 /// Loads a module that the executor had compiled and attached.

@@ -23,21 +23,23 @@ use tokio::sync::oneshot::{self, Sender};
 use wasmtime::Engine;
 use wasmtime::error::Context as _;
 
+use crate::engine::Flavour;
 use crate::meter::TICK;
 use crate::outbox::Outbox;
 use crate::run::{self, Shared};
 use crate::{engine, guests, host};
 
 /// Serves until the socket closes.
-pub(crate) fn serve(guests: &Path, slots: u32) -> wasmtime::Result<ExitCode> {
+pub(crate) fn serve(guests: &Path, flavour: Flavour, slots: u32) -> wasmtime::Result<ExitCode> {
     let socket = take_inherited_fd(SOCKET_FD).context("no socket on descriptor 3")?;
     let socket = Arc::new(UnixStream::from(socket));
-    let engine = engine::pooled(slots)?;
+    let engine = engine::pooled(flavour, slots)?;
     let linker = host::linker(&engine)?;
-    let guests = guests::load(&linker, guests)?;
+    let guests = guests::load(&linker, guests, flavour)?;
     let names = guests.keys().cloned().collect();
     let worker = Worker {
         shared: Arc::new(Shared {
+            flavour,
             linker,
             guests,
             passed: Mutex::default(),
@@ -45,7 +47,9 @@ pub(crate) fn serve(guests: &Path, slots: u32) -> wasmtime::Result<ExitCode> {
         outbox: Outbox::start(Arc::clone(&socket))?,
         in_flight: InFlight::default(),
     };
-    start_ticker(engine)?;
+    if flavour == Flavour::Timed {
+        start_ticker(engine)?;
+    }
     // By default a runtime looks at its timers and sockets every 61 polls; a
     // busy guest's poll takes a whole tick.
     let runtime = tokio::runtime::Builder::new_current_thread()

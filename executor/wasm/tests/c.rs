@@ -63,7 +63,7 @@ fn a_c_program_reads_stdin_and_arguments_and_exits_with_its_status() {
 }
 
 #[test]
-fn a_c_program_reads_its_files_and_cannot_write_them() {
+fn a_c_program_finds_its_files_and_makes_its_own() {
     let source = r#"
         #include <stdio.h>
         int main(void) {
@@ -71,7 +71,9 @@ fn a_c_program_reads_its_files_and_cannot_write_them() {
             FILE *in = fopen("/work/data/in.txt", "r");
             if (!in || !fgets(text, sizeof text, in)) return 1;
             printf("%s", text);
-            return fopen("/work/data/in.txt", "w") || fopen("/work/new", "w") ? 2 : 0;
+            FILE *out = fopen("data/out.txt", "w");
+            if (!out || fputs("made", out) < 0 || fclose(out)) return 2;
+            return fopen("/work/data/out.txt", "r") ? 0 : 3;
         }"#;
     let run = Run::compiled(&build(source), &["main"]).file("data/in.txt", b"inside");
     let report = Worker::bare().run(run);

@@ -311,7 +311,7 @@ fn the_host_is_not_there() {
         for path in '/etc/passwd', '/proc/self/status', '/work/../../etc/passwd', '/usr/bin':\n    \
             try: open(path); print('opened', path)\n    \
             except OSError: pass\n\
-        for path in '/usr/local/lib/x', '/work/x':\n    \
+        for path in '/usr/local/lib/x', '/usr/local/lib/python3.11/os.py', '/x', '/dev/x':\n    \
             try: open(path, 'w'); print('wrote', path)\n    \
             except OSError: pass\n\
         try: import socket; socket.create_connection(('127.0.0.1', 80)); print('connected')\n\
@@ -402,15 +402,83 @@ fn one_guest_cannot_take_the_descriptors_of_the_others() {
     let hoard =
         "import os\nheld = []\nwhile len(held) < 5000: held.append(open('/work/main.py'))\n";
     let report = python(script(hoard));
-    assert!(
-        matches!(report.end, WasiEnd::Trapped(_)),
-        "{:?}",
-        report.end
-    );
+    assert_eq!(report.end, WasiEnd::Exited(1));
+    let said = String::from_utf8_lossy(&report.stderr.data).into_owned();
+    assert!(said.contains("No file descriptors available"), "{said}");
     // Those that are given back do not count.
     let frugal = "for _ in range(5000): open('/work/main.py').close()\nprint(1)\n";
     prints(script(frugal), "1\n");
     // As many as an honest program holds at once.
     let several = "held = [open('/work/main.py') for _ in range(40)]\nprint(len(held))\n";
     prints(script(several), "40\n");
+}
+
+#[test]
+fn work_is_the_runs_own_to_change_and_gone_with_it() {
+    let worker = worker();
+    let source = r#"
+import os, shutil, tempfile
+open('a.txt', 'w').write('one')
+open('a.txt', 'a').write('two')
+os.rename('a.txt', 'b.txt')
+os.makedirs('x/y')
+shutil.copy('b.txt', 'x/y/c.txt')
+with open('x/y/c.txt', 'r+b') as f:
+    f.seek(1); f.write(b'N'); f.truncate(4)
+with tempfile.TemporaryFile() as t:
+    t.write(b'temporary'); t.seek(0); assert t.read() == b'temporary'
+print(sorted(os.listdir('.')), open('x/y/c.txt').read(), os.stat('b.txt').st_size)
+os.link('b.txt', 'hard'); os.unlink('b.txt')
+print(open('hard').read(), os.stat('hard').st_nlink)
+for name, call in [('symlink', lambda: os.symlink('hard', 's')), ('rmdir', lambda: os.rmdir('x')),
+                   ('isdir', lambda: open('x', 'w')), ('up', lambda: open('../../../etc/passwd'))]:
+    try: call(); print(name, 'worked')
+    except OSError: pass
+shutil.rmtree('x'); os.unlink('hard'); print(os.listdir('.'))
+"#;
+    let expected = "['b.txt', 'main.py', 'x'] oNet 6\nonetwo 1\n['main.py']\n";
+    for _ in 0..2 {
+        let report = worker.run(script(source));
+        let said = String::from_utf8_lossy(&report.stderr.data).into_owned();
+        assert_eq!(
+            String::from_utf8_lossy(&report.stdout.data),
+            expected,
+            "{said}"
+        );
+    }
+}
+
+#[test]
+fn a_run_has_exactly_its_own_budget_of_bytes_and_files() {
+    let source = r#"
+import errno, os
+f = open('big', 'wb', buffering=0)
+wrote = 0
+try:
+    while True: wrote += f.write(bytes(1000))
+except OSError as e: print(wrote, e.errno == errno.ENOSPC)
+f.close(); os.unlink('big')
+open('again', 'wb').write(bytes(90_000)); os.unlink('again')
+made = 0
+try:
+    while True: open(f'f{made}', 'w').close(); made += 1
+except OSError as e: print(made, e.errno == errno.ENOSPC)
+try: open('sparse', 'wb').truncate(1 << 50)
+except OSError: print('no sparse file either')
+"#;
+    let len = source.len() as u64;
+    let limited = script(source).limits(|limits| {
+        limits.disk_bytes = 100_000 + len;
+        limits.files = 10;
+    });
+    prints(limited, "100000 True\n9 True\nno sparse file either\n");
+}
+
+#[test]
+fn devices_are_where_programs_look_for_them() {
+    let source = "import os\nprint(open('/dev/stdin').read(), len(open('/dev/urandom', 'rb', buffering=0).read(8)))\n\
+                  open('/dev/null', 'w').write('x'); open('/dev/stdout', 'w').write('out\\n')\n\
+                  print(sorted(os.listdir('/')), os.path.exists('/dev/null'))\n";
+    let run = script(source).stdin(b"in");
+    prints(run, "out\nin 8\n['dev', 'tmp', 'usr', 'work'] True\n");
 }

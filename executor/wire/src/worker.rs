@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::plan::PackEntry;
+use crate::plan::{Collect, CollectError, PackEntry};
 
 /// Number of the worker's end of the socket.
 pub const SOCKET_FD: i32 = 3;
@@ -35,8 +35,10 @@ pub struct WasiPlan {
     pub argv: Vec<String>,
     /// Environment.
     pub env: Vec<(String, String)>,
-    /// Files shown read-only under `/work`.
+    /// Files that lie in `/work`, which is the run's own to change.
     pub files: Vec<PackEntry>,
+    /// Files to hand back.
+    pub collect: Vec<Collect>,
     /// Whether a descriptor for stdin is attached (else it is empty).
     pub stdin: bool,
     /// Whether a channel socket is attached: the guest reaches it through
@@ -59,10 +61,16 @@ pub enum ModuleRef {
 /// Limits of one wasm run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WasiLimits {
-    /// CPU time of this run alone, in nanoseconds.
+    /// CPU time of this run alone, in nanoseconds; for a deterministic worker
+    /// instructions, of which one counts as a nanosecond.
     pub cpu_ns: u64,
-    /// Wall time, host calls included, in nanoseconds.
+    /// Wall time, host calls included, in nanoseconds; for a deterministic
+    /// worker instructions and time slept.
     pub wall_ns: u64,
+    /// Bytes of files, those it starts with included.
+    pub disk_bytes: u64,
+    /// Files and directories, those it starts with included.
+    pub files: u64,
     /// Linear memory, in bytes.
     pub memory_bytes: u64,
     /// Bytes kept of stdout; one more is an output-limit end.
@@ -98,6 +106,10 @@ pub struct WasiReport {
     pub stderr: Captured,
     /// What the guest reported through `assize.report`.
     pub report: Captured,
+    /// For each of the plan's `collect`, the contents, or why there are none.
+    pub collected: Vec<Result<Vec<u8>, CollectError>>,
+    /// Instructions executed, where they are counted.
+    pub fuel: Option<u64>,
     /// CPU time of this run, in nanoseconds.
     pub cpu_ns: u64,
     /// Wall time of this run, in nanoseconds.

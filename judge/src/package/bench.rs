@@ -177,6 +177,7 @@ impl<'a> Bench<'a> {
             runtime,
             policy: Arc::clone(&self.policy),
             limits: self.author_limits(),
+            quick: None,
         })
     }
 
@@ -250,6 +251,8 @@ impl<'a> Bench<'a> {
                 runtime,
                 policy: Arc::clone(&self.policy),
                 limits: self.limits(limit.cut)?,
+                // Its time limits were taken natively.
+                quick: None,
             },
             tests: Vec::new(),
             checker: Comparison::Pure(Checker::Kattis(Kattis::default())),

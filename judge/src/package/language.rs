@@ -59,6 +59,7 @@ impl Bench<'_> {
         let program = Program {
             files: source.files.clone(),
             entry,
+            time: assize_executor::Time::Real,
         };
         Ok((Arc::clone(runtime), program))
     }

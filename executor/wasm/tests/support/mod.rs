@@ -42,7 +42,11 @@ pub(crate) struct Worker {
 
 impl Worker {
     pub(crate) fn start(guests: &Path) -> Self {
-        let (child, socket) = spawn(guests);
+        Self::with(guests, &[])
+    }
+
+    pub(crate) fn with(guests: &Path, options: &[&str]) -> Self {
+        let (child, socket) = spawn(guests, options);
         let (reply, _) = frame::recv(&socket).expect("the worker says that it is ready");
         let WorkerReply::Ready { guests } = reply else {
             panic!("not ready: {reply:?}")
@@ -95,12 +99,13 @@ impl Drop for Worker {
 }
 
 /// Starts a worker without waiting for it to be ready.
-pub(crate) fn spawn(guests: &Path) -> (Child, UnixStream) {
+pub(crate) fn spawn(guests: &Path, options: &[&str]) -> (Child, UnixStream) {
     let (ours, theirs) = UnixStream::pair().unwrap();
     let mut command = Command::new(binary());
     command
         .args(["worker", "--guests"])
         .arg(guests)
+        .args(options)
         .stderr(Stdio::piped());
     command
         .fd_mappings(vec![FdMapping {
@@ -126,6 +131,8 @@ impl Run {
             cpu_ns: 10_000_000_000,
             wall_ns: 20_000_000_000,
             memory_bytes: 256 << 20,
+            disk_bytes: 64 << 20,
+            files: 4096,
             stdout_bytes: 1 << 20,
             stderr_bytes: 1 << 20,
             report_bytes: 0,
@@ -136,6 +143,7 @@ impl Run {
             argv: argv.iter().map(|&arg| arg.to_owned()).collect(),
             env: Vec::new(),
             files: Vec::new(),
+            collect: Vec::new(),
             stdin: false,
             channel: false,
             limits,
