@@ -192,10 +192,10 @@ static int set_arguments(int count, char **argv, const char *path0) {
     return failed;
 }
 
-static int run_source(const char *source, const char *path) {
+static int run_source(const char *source, size_t length, const char *path) {
     PyObject *main = PyImport_AddModule("__main__");
     PyObject *names = main ? PyModule_GetDict(main) : NULL;
-    PyObject *code = names ? Py_CompileString(source, path, Py_file_input) : NULL;
+    PyObject *code = names ? compile_program(source, length, path) : NULL;
     PyObject *result = code ? PyEval_EvalCode(code, names, names) : NULL;
     Py_XDECREF(code);
     return finish(result);
@@ -227,16 +227,12 @@ static int run_file(const char *path) {
         fprintf(stderr, "python3: can't open file '%s': %s\n", path, strerror(errno));
         return 2;
     }
-    if (strlen(source) != length) {
-        PyErr_SetString(PyExc_SyntaxError, "source code cannot contain null bytes");
-        return status_of_exception();
-    }
     PyObject *main = PyImport_AddModule("__main__"), *name = PyUnicode_DecodeFSDefault(path);
     if (!main || !name || PyObject_SetAttrString(main, "__file__", name) != 0) {
         return status_of_exception();
     }
     Py_DECREF(name);
-    int status = run_source(source, path);
+    int status = run_source(source, length, path);
     free(source);
     return status;
 }
@@ -284,7 +280,7 @@ static int dispatch(int argc, char **argv) {
         argv[1] = argv[0];
         char *name = argv[2];
         argv[2] = "-c";
-        return set_arguments(argc - 2, argv + 2, "") ? status_of_exception() : run_source(name, "<string>");
+        return set_arguments(argc - 2, argv + 2, "") ? status_of_exception() : run_source(name, strlen(name), "<string>");
     }
     if (module) {
         /* The module decides itself what belongs on sys.path. */
