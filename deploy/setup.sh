@@ -35,6 +35,8 @@ want /usr/lib/python3/dist-packages/pytest python3-pytest
 want /usr/bin/bash bash
 want /usr/bin/curl curl
 want /usr/bin/unzip unzip
+want /usr/bin/make make
+want /usr/bin/xz xz-utils
 [ -e /usr/bin/node ] || [ -e /usr/local/bin/node ] || packages+=(nodejs)
 python3 -m pip --version >/dev/null 2>&1 || packages+=(python3-pip)
 [ ${#packages[@]} -eq 0 ] || install "${packages[@]}"

@@ -1,11 +1,25 @@
 //! Measures a run from request to report, over the socket, in a worker of its
-//! own: `cargo run --release -p assize-wasm --example latency -- GUESTS [N]`.
+//! own: `cargo run --release -p assize-wasm --example latency -- [N] GUESTS...`.
 //! Needs a release build of the binary beside it.
+//!
+//! With several directories of guests the runs are interleaved, so that what
+//! else the machine does falls on all of them alike. Per kind of run:
+//!
+//! - the time from request to report, as the executor sees it,
+//! - the CPU time that the report says,
+//! - the CPU time of the whole worker, which includes preparing and resetting,
+//! - page faults of the worker,
+//! - pages that a run writes to in its memory, and how many stretches they
+//!   form: what has to be copied and reset.
 
 #[path = "../tests/support/mod.rs"]
 #[allow(dead_code, reason = "the tests use the rest")]
 mod support;
 
+use std::fs::{self, File};
+use std::io::Read as _;
+use std::os::unix::fs::FileExt as _;
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -20,10 +34,15 @@ const HELLO: &str = r#"(module
       (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8)))))"#;
 
 fn main() {
-    let mut args = std::env::args().skip(1);
-    let guests = args.next().expect("usage: latency GUESTS [N]");
-    let n = args.next().map_or(2000, |n| n.parse().expect("a number"));
-    let worker = Worker::start(Path::new(&guests));
+    let mut args: Vec<String> = std::env::args().skip(1).collect();
+    let n = match args.first().and_then(|n| n.parse().ok()) {
+        Some(n) => {
+            args.remove(0);
+            n
+        }
+        None => 2000,
+    };
+    assert!(!args.is_empty(), "usage: latency [N] GUESTS...");
     let native = support::compile(&wat::parse_str(HELLO).expect("text format")).expect("compiles");
     let module = support::sealed(&native);
     let attached = || {
@@ -31,54 +50,181 @@ fn main() {
         run.replace_module(module.try_clone().expect("descriptor"));
         run
     };
-    let print = || Run::guest("python", &["python3", "-c", "print(1)"]);
     let file =
         || Run::guest("python", &["python3", "/work/main.py"]).file("main.py", b"print(1)\n");
     let code = |source: &'static str| move || Run::guest("python", &["python3", "-c", source]);
-    measure(&worker, "native code, 5 bytes", n, attached);
-    measure(&worker, "python -c pass", n, code("pass"));
-    measure(&worker, "python -c print(1)", n, print);
-    measure(&worker, "python main.py: print(1)", n, file);
-    measure(&worker, "python, 12 frozen imports", n, code(IMPORTS));
-    measure(
-        &worker,
-        "python -c import colorsys",
-        n / 4,
-        code("import colorsys"),
-    );
+    let cases: [(&str, usize, &dyn Fn() -> Run); 7] = [
+        ("native code, 5 bytes", n, &attached),
+        ("python -c pass", n, &code("pass")),
+        ("python -c print(1)", n, &code("print(1)")),
+        ("python main.py: print(1)", n, &file),
+        ("python, 12 frozen imports", n, &code(IMPORTS)),
+        ("python, a program of 60 lines", n, &code(PROGRAM)),
+        ("python -c import colorsys", n / 4, &code("import colorsys")),
+    ];
+    for (name, n, run) in cases {
+        measure(&args, name, n, run);
+    }
 }
 
 const IMPORTS: &str = "import json, re, math, collections, itertools, functools, heapq, bisect, \
                        string, random, datetime, typing; print(1)";
 
-fn measure(worker: &Worker, name: &str, n: usize, run: impl Fn() -> Run) {
-    let mut walls = Vec::with_capacity(n);
-    let mut inside = Vec::with_capacity(n);
-    let begun = Instant::now();
-    for id in 0..n {
-        let run = run().id(id as u64);
-        let start = Instant::now();
-        let report: WasiReport = worker.run(run);
-        walls.push(start.elapsed());
-        inside.push(Duration::from_nanos(report.cpu_ns));
-        assert_eq!(
-            report.end,
-            WasiEnd::Exited(0),
-            "{}",
-            String::from_utf8_lossy(&report.stderr.data)
+/// What a model may write: classes, a parser, a sort, formatting.
+const PROGRAM: &str = include_str!("program.py");
+
+/// What one directory of guests has taken.
+struct Side<'a> {
+    guests: &'a str,
+    worker: Worker,
+    walls: Vec<Duration>,
+    inside: Vec<Duration>,
+    dirty: Option<(usize, usize)>,
+    before: (Duration, u64),
+}
+
+fn measure(directories: &[String], name: &str, n: usize, run: &dyn Fn() -> Run) {
+    let mut sides: Vec<Side<'_>> = directories
+        .iter()
+        .map(|guests| Side {
+            guests,
+            worker: Worker::start(Path::new(guests)),
+            walls: Vec::with_capacity(n),
+            inside: Vec::with_capacity(n),
+            dirty: dirty(Path::new(guests), run()),
+            before: Default::default(),
+        })
+        .collect();
+    for id in 0..n + WARM_UP {
+        for side in &mut sides {
+            if id == WARM_UP {
+                side.before = used(&side.worker);
+            }
+            let run = run().id(id as u64);
+            let start = Instant::now();
+            let report: WasiReport = side.worker.run(run);
+            let wall = start.elapsed();
+            assert_eq!(
+                report.end,
+                WasiEnd::Exited(0),
+                "{}",
+                String::from_utf8_lossy(&report.stderr.data)
+            );
+            if id >= WARM_UP {
+                side.walls.push(wall);
+                side.inside.push(Duration::from_nanos(report.cpu_ns));
+            }
+        }
+    }
+    println!("{name}");
+    for mut side in sides {
+        let (cpu, faults) = used(&side.worker);
+        let per_run = (cpu - side.before.0).as_nanos() as f64 / 1000.0 / n as f64;
+        let faults = (faults - side.before.1) as f64 / n as f64;
+        let at = |times: &mut Vec<Duration>, p: f64| {
+            times.sort_unstable();
+            times[((times.len() - 1) as f64 * p) as usize].as_nanos() as f64 / 1000.0
+        };
+        println!(
+            "  {:24} round trip p10 {:7.1} p50 {:7.1} µs   guest p10 {:7.1} p50 {:7.1} µs   \
+             worker {per_run:7.1} µs, {faults:5.1} faults{}",
+            side.guests,
+            at(&mut side.walls, 0.1),
+            at(&mut side.walls, 0.5),
+            at(&mut side.inside, 0.1),
+            at(&mut side.inside, 0.5),
+            side.dirty
+                .map_or(String::new(), |(pages, stretches)| format!(
+                    "   writes {pages} pages in {stretches} stretches"
+                )),
         );
     }
-    let rate = n as f64 / begun.elapsed().as_secs_f64();
-    let at = |times: &mut Vec<Duration>, p: f64| {
-        times.sort_unstable();
-        times[((times.len() - 1) as f64 * p) as usize].as_nanos() as f64 / 1000.0
-    };
-    println!(
-        "{name:28} round trip p10 {:7.1} p50 {:7.1} p99 {:8.1} µs   guest cpu p10 {:7.1} p50 {:7.1} µs   {rate:6.0}/s",
-        at(&mut walls, 0.1),
-        at(&mut walls, 0.5),
-        at(&mut walls, 0.99),
-        at(&mut inside, 0.1),
-        at(&mut inside, 0.5),
-    );
 }
+
+/// Runs before counting: the first ones fill caches and slots.
+const WARM_UP: usize = 50;
+
+/// CPU time and page faults of the worker's threads so far.
+fn used(worker: &Worker) -> (Duration, u64) {
+    let process = format!("/proc/{}", worker.child.id());
+    let mut time = 0;
+    for thread in fs::read_dir(format!("{process}/task")).expect("threads") {
+        let path = thread.expect("thread").path().join("schedstat");
+        let text = fs::read_to_string(path).expect("schedstat");
+        time += text
+            .split(' ')
+            .next()
+            .and_then(|ns| ns.parse::<u64>().ok())
+            .expect("a number");
+    }
+    let stat = fs::read_to_string(format!("{process}/stat")).expect("stat");
+    // The tenth field; the second ends with the last parenthesis.
+    let fields = stat.rsplit(") ").next().expect("fields");
+    let faults = fields
+        .split(' ')
+        .nth(7)
+        .and_then(|n| n.parse().ok())
+        .expect("a number");
+    (Duration::from_nanos(time), faults)
+}
+
+/// Pages of its memory that a run of Python writes to, and how many stretches
+/// they form: the run is held at its end, and its worker looked at.
+fn dirty(guests: &Path, mut run: Run) -> Option<(usize, usize)> {
+    const HOLD: &str = "\nimport _assize; _assize.send(b''); _assize.recv()";
+    let flag = run.plan.argv.iter().position(|argument| argument == "-c")?;
+    run.plan.argv[flag + 1].push_str(HOLD);
+    let worker = Worker::start(guests);
+    let (mut ours, theirs) = UnixStream::pair().expect("socket pair");
+    run.channel(theirs).start(&worker);
+    ours.read_exact(&mut [0; 4]).expect("the run holds");
+    let process = format!("/proc/{}", worker.child.id());
+    let maps = fs::read_to_string(format!("{process}/maps")).expect("maps");
+    // The memory begins with the only private, writable mapping of a file
+    // which is larger than a megabyte; what grew lies right behind it.
+    let mut memory: Option<(u64, u64)> = None;
+    for line in maps.lines() {
+        let mut words = line.split_whitespace();
+        let (range, mode) = (words.next()?, words.next()?);
+        let (start, end) = range.split_once('-')?;
+        let start = u64::from_str_radix(start, 16).ok()?;
+        let end = u64::from_str_radix(end, 16).ok()?;
+        let inode = words.nth(2)?;
+        match memory {
+            None if mode.starts_with("rw-p") && inode != "0" && end - start > 1 << 20 => {
+                memory = Some((start, end));
+            }
+            Some((first, last)) if last == start && mode.starts_with("rw-p") => {
+                memory = Some((first, end));
+            }
+            Some(_) | None => {}
+        }
+    }
+    let (start, end) = memory?;
+    let mut entries = vec![0; usize::try_from((end - start) / PAGE * 8).ok()?];
+    File::open(format!("{process}/pagemap"))
+        .and_then(|file| file.read_exact_at(&mut entries, start / PAGE * 8))
+        .expect("pagemap");
+    let written = |entry: &[u8]| {
+        // Bit 63: present; bit 61: still the file's.
+        let entry = u64::from_le_bytes(entry.try_into().unwrap_or_default());
+        entry >> 63 == 1 && entry >> 61 & 1 == 0
+    };
+    let written: Vec<bool> = entries.chunks(8).map(written).collect();
+    if std::env::var_os("PAGES").is_some() {
+        for (page, _) in written.iter().enumerate().filter(|(_, written)| **written) {
+            println!("page {:#x}", page as u64 * PAGE);
+        }
+    }
+    let pages = written.iter().filter(|&&written| written).count();
+    let stretches = written
+        .windows(2)
+        .filter(|pair| pair[1] && !pair[0])
+        .count();
+    Some((
+        pages,
+        stretches + usize::from(written.first() == Some(&true)),
+    ))
+}
+
+const PAGE: u64 = 4096;

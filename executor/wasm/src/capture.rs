@@ -17,6 +17,11 @@ impl Bounded {
         }
     }
 
+    /// Whether nothing has been written.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.captured.total == 0
+    }
+
     /// Keeps what fits and says whether that was everything.
     pub(crate) fn push(&mut self, bytes: &[u8]) -> bool {
         self.captured.total = self.captured.total.saturating_add(bytes.len() as u64);

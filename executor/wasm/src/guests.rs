@@ -23,6 +23,8 @@ use crate::trusted;
 pub(crate) struct Guest {
     pub(crate) program: Arc<Program>,
     pub(crate) library: Option<Arc<Tree>>,
+    /// SHA-256 of its native code, in hexadecimal.
+    pub(crate) digest: Arc<str>,
 }
 
 /// Loads every guest of `dir` in this flavour. A file that is not listed, or
@@ -61,7 +63,8 @@ pub(crate) fn load(
         if this != flavour {
             continue;
         }
-        let module = trusted::installed(linker.engine(), &path, sum(name)?)?;
+        let digest = sum(name)?;
+        let module = trusted::installed(linker.engine(), &path, digest)?;
         let program = Program::new(linker, &module).with_context(|| format!("guest {stem}"))?;
         let archive = format!("{stem}.tar");
         let library = match dir.join(&archive) {
@@ -76,6 +79,7 @@ pub(crate) fn load(
             Guest {
                 program: Arc::new(program),
                 library,
+                digest: digest.into(),
             },
         );
     }

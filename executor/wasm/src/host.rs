@@ -7,6 +7,7 @@ use wasmtime_wasi::{WasiCtxBuilder, WasiView as _};
 use crate::capture::Bounded;
 use crate::channel::Channel;
 use crate::clock::{self, Clock};
+use crate::code::{self, Code};
 use crate::fs::{self, Files};
 use crate::limiter::Limiter;
 use crate::{abi, poll};
@@ -23,6 +24,7 @@ pub(crate) struct Host {
     pub(crate) limiter: Limiter,
     pub(crate) channel: Channel,
     pub(crate) report: Bounded,
+    pub(crate) code: Code,
 }
 
 impl Host {
@@ -39,6 +41,7 @@ impl Host {
             limiter: Limiter::new(u64::MAX),
             channel: Channel::none(),
             report: Bounded::new(0),
+            code: Code::none(),
         }
     }
 }
@@ -61,5 +64,6 @@ fn base(engine: &Engine) -> wasmtime::Result<Linker<Host>> {
     clock::link(&mut linker)?;
     poll::link(&mut linker)?;
     abi::link(&mut linker)?;
+    code::link(&mut linker)?;
     Ok(linker)
 }

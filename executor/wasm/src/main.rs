@@ -14,6 +14,7 @@ mod abi;
 mod capture;
 mod channel;
 mod clock;
+mod code;
 mod compile;
 mod engine;
 mod fs;

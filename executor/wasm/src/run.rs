@@ -15,6 +15,7 @@ use wasmtime_wasi::{I32Exit, WasiCtxBuilder};
 use crate::capture::Bounded;
 use crate::channel::Channel;
 use crate::clock::{self, Clock, Random};
+use crate::code::{Code, Kept};
 use crate::engine::Flavour;
 use crate::fs::{Budget, Files, Setup};
 use crate::guests::Guest;
@@ -41,6 +42,7 @@ pub(crate) struct Shared {
     pub(crate) linker: Linker<Host>,
     pub(crate) guests: BTreeMap<String, Guest>,
     pub(crate) passed: Mutex<Passed>,
+    pub(crate) kept: Arc<Mutex<Kept>>,
 }
 
 /// What is left of a run once it has been reported. Dropping it resets the
@@ -134,6 +136,7 @@ fn prepare(shared: &Shared, plan: &WasiPlan, fds: Vec<OwnedFd>) -> wasmtime::Res
             .with_context(|| format!("no descriptor for the {what}"))
     };
     let mut library = None;
+    let mut code = Code::none();
     let program = match &plan.module {
         ModuleRef::Guest(name) => {
             let guest = shared
@@ -141,6 +144,9 @@ fn prepare(shared: &Shared, plan: &WasiPlan, fds: Vec<OwnedFd>) -> wasmtime::Res
                 .get(name)
                 .with_context(|| format!("no guest {name:?}"))?;
             library = guest.library.as_ref();
+            if matches!(shared.flavour, Flavour::Timed) {
+                code = Code::open(Arc::clone(&shared.kept), Arc::clone(&guest.digest));
+            }
             Arc::clone(&guest.program)
         }
         ModuleRef::Passed => {
@@ -198,6 +204,7 @@ fn prepare(shared: &Shared, plan: &WasiPlan, fds: Vec<OwnedFd>) -> wasmtime::Res
     host.wall_limit = limits.wall_ns;
     host.limiter = Limiter::new(limits.memory_bytes);
     host.channel = channel;
+    host.code = code;
     host.report = Bounded::new(limits.report_bytes);
     let mut store = Store::new(shared.linker.engine(), host);
     store.limiter(|host| &mut host.limiter);

@@ -43,6 +43,7 @@ pub(crate) fn serve(guests: &Path, flavour: Flavour, slots: u32) -> wasmtime::Re
             linker,
             guests,
             passed: Mutex::default(),
+            kept: Arc::default(),
         }),
         outbox: Outbox::start(Arc::clone(&socket))?,
         in_flight: InFlight::default(),

@@ -96,7 +96,7 @@ def load(path):
     sys.modules["candidate"] = module
     with open(path, "rb") as file:
         source = file.read()
-    exec(compile(source, path, "exec", dont_inherit=True), module.__dict__)
+    exec(plain.compile_program(source, path), module.__dict__)
     return module
 
 

@@ -90,6 +90,18 @@ def clip(text, limit):
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
+def compile_program(source, path):
+    """The code of a program, before anything of it has run.
+
+    On WASI the worker may know it from an earlier run of the same bytes."""
+    if "_assize" in sys.builtin_module_names:
+        import _assize
+
+        return _assize.compile(source, path)
+    # optimize=0: an interpreter started with -O must not drop asserts.
+    return compile(source, path, "exec", dont_inherit=True, optimize=0)
+
+
 # --------------------------------------------------------------- encoding
 
 

@@ -563,8 +563,7 @@ def run(trial, path, names, modules):
     try:
         with open(path, "rb") as file:
             source = file.read()
-        # optimize=0: an interpreter started with -O must not drop asserts.
-        code = compile(source, path, "exec", dont_inherit=True, optimize=0)
+        code = plain.compile_program(source, path)
         trial.source = source.decode("utf-8", "replace")
         inferred = names is None
         if inferred:

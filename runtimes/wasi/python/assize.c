@@ -3,6 +3,7 @@
  *     send(bytes) -> None         OSError when the other side is gone
  *     recv() -> bytes | None      waits; None when the other side is gone
  *     report(bytes) -> None       OSError when the report is full
+ *     compile(bytes, str) -> code what compile(…, "exec") says of a program
  */
 #include "assize.h"
 
@@ -52,10 +53,23 @@ static PyObject *assize_recv(PyObject *self, PyObject *ignored) {
     return bytes;
 }
 
+static PyObject *assize_compile(PyObject *self, PyObject *const *arguments, Py_ssize_t count) {
+    if (count != 2 || !PyBytes_Check(arguments[0]) || !PyUnicode_Check(arguments[1])) {
+        PyErr_SetString(PyExc_TypeError, "compile(bytes, str)");
+        return NULL;
+    }
+    const char *path = PyUnicode_AsUTF8(arguments[1]);
+    return path ? compile_program(PyBytes_AS_STRING(arguments[0]),
+                                  (size_t)PyBytes_GET_SIZE(arguments[0]), path)
+                : NULL;
+}
+
 static PyMethodDef methods[] = {
     {"send", assize_send, METH_O, "Send one frame."},
     {"recv", assize_recv, METH_NOARGS, "Wait for the next frame; None at the end."},
     {"report", assize_report, METH_O, "Append to the report of this run."},
+    {"compile", _PyCFunction_CAST(assize_compile), METH_FASTCALL,
+     "Compile the program; may be known from an earlier run."},
     {NULL, NULL, 0, NULL},
 };
 

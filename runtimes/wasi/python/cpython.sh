@@ -43,7 +43,7 @@ make_static_library() {
         # Dates in the binary are those of the source.
         [ $tool != cc ] || arguments="cc -target wasm32-wasi -Wno-date-time"
         printf '#!/bin/sh\nexport ZIG_GLOBAL_CACHE_DIR=%s ZIG_LOCAL_CACHE_DIR=%s\nexec %s %s "$@"\n' \
-            "$tmp/zig-cache" "$tmp/zig-cache" "$tmp/zig/ziglang/zig" "$arguments" >"$at/$tool"
+            "$zig_home/built" "$tmp/zig-cache" "$zig_home/ziglang/zig" "$arguments" >"$at/$tool"
         chmod +x "$at/$tool"
     done
     # The first use builds wasi-libc; two at once would both do it.

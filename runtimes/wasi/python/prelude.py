@@ -82,6 +82,12 @@ def forget():
     sys.path_importer_cache.clear()
     # The library's own entry does not go stale.
     importlib.import_module("pkgutil").get_importer(packed.ROOT)
+    # The one exit function is that of `logging`: reactor.c sees to it.
+    import atexit
+
+    if atexit._ncallbacks() != 1:
+        raise RuntimeError("an exit function that reactor.c does not know")
+    atexit._clear()
     sys.argv = [""]
     del sys.modules["__main__"].__dict__["__file__"]
 

@@ -125,6 +125,9 @@ static void quietly(PyObject *result) {
 /* What every run needs, looked up before the freeze: a lookup writes to the
  * reference counts it passes, and each page written is one to copy and reset. */
 static PyObject *environment, *seed, *generator, *exit_functions;
+/* `logging` flushes its handlers at exit: only if a program has made some. */
+static PyObject *handlers, *shut_down_logging;
+static Py_ssize_t handlers_before;
 
 static PyObject *attribute(const char *module, const char *name, const char *of) {
     PyObject *found = PyImport_ImportModule(module);
@@ -139,7 +142,12 @@ static int look_up(void) {
     seed = attribute("_random", "Random", "seed");
     generator = attribute("random", "_inst", NULL);
     exit_functions = attribute("atexit", "_run_exitfuncs", NULL);
-    return environment && seed && generator && exit_functions;
+    /* Imported by name, it would wake up the whole import machinery. */
+    PyObject *host = PyImport_ImportModule("_assize");
+    handlers = attribute("logging", "_handlerList", NULL);
+    shut_down_logging = attribute("logging", "shutdown", NULL);
+    if (handlers) handlers_before = PyList_GET_SIZE(handlers);
+    return environment && seed && generator && exit_functions && host && handlers && shut_down_logging;
 }
 
 /* os.environ was made when the interpreter started, in another process. */
@@ -184,10 +192,10 @@ static int set_arguments(int count, char **argv, const char *path0) {
     return failed;
 }
 
-static int run_source(const char *source, const char *path) {
+static int run_source(const char *source, size_t length, const char *path) {
     PyObject *main = PyImport_AddModule("__main__");
     PyObject *names = main ? PyModule_GetDict(main) : NULL;
-    PyObject *code = names ? Py_CompileString(source, path, Py_file_input) : NULL;
+    PyObject *code = names ? compile_program(source, length, path) : NULL;
     PyObject *result = code ? PyEval_EvalCode(code, names, names) : NULL;
     Py_XDECREF(code);
     return finish(result);
@@ -219,16 +227,12 @@ static int run_file(const char *path) {
         fprintf(stderr, "python3: can't open file '%s': %s\n", path, strerror(errno));
         return 2;
     }
-    if (strlen(source) != length) {
-        PyErr_SetString(PyExc_SyntaxError, "source code cannot contain null bytes");
-        return status_of_exception();
-    }
     PyObject *main = PyImport_AddModule("__main__"), *name = PyUnicode_DecodeFSDefault(path);
     if (!main || !name || PyObject_SetAttrString(main, "__file__", name) != 0) {
         return status_of_exception();
     }
     Py_DECREF(name);
-    int status = run_source(source, path);
+    int status = run_source(source, length, path);
     free(source);
     return status;
 }
@@ -243,6 +247,9 @@ static int run_module(const char *name) {
 /* Exit functions, then the streams; a stdout that cannot be flushed is 120. */
 static int wind_up(int status) {
     quietly(PyObject_CallNoArgs(exit_functions));
+    if (PyList_GET_SIZE(handlers) != handlers_before) {
+        quietly(PyObject_CallNoArgs(shut_down_logging));
+    }
     PyObject *out = PySys_GetObject("stdout"), *err = PySys_GetObject("stderr");
     if (out && out != Py_None) {
         PyObject *flushed = call(out, "flush");
@@ -273,7 +280,7 @@ static int dispatch(int argc, char **argv) {
         argv[1] = argv[0];
         char *name = argv[2];
         argv[2] = "-c";
-        return set_arguments(argc - 2, argv + 2, "") ? status_of_exception() : run_source(name, "<string>");
+        return set_arguments(argc - 2, argv + 2, "") ? status_of_exception() : run_source(name, strlen(name), "<string>");
     }
     if (module) {
         /* The module decides itself what belongs on sys.path. */
@@ -317,24 +324,40 @@ __attribute__((export_name("run"))) int run(void) {
 static void leave_no_holes(void) {
     uintptr_t end = (uintptr_t)__builtin_wasm_memory_size(0) << 16;
     /* Python's allocator: free pools first, then one class after the other
-     * (16 bytes apart) until its next block lies beyond the old end. */
+     * (8 bytes apart) until its next block lies beyond the old end. */
     while ((uintptr_t)PyObject_Malloc(512) < end) {}
-    for (size_t size = 16; size <= 512; size += 16) {
+    for (size_t size = 8; size <= 512; size += 8) {
         while ((uintptr_t)PyObject_Malloc(size) < end) {}
     }
     end = (uintptr_t)__builtin_wasm_memory_size(0) << 16;
-    for (size_t size = 256 << 10; size >= 256; size /= 2) {
+    for (size_t size = 256 << 10; size >= 8; size /= 2) {
         while ((uintptr_t)malloc(size) < end) {}
     }
     /* Room for a small run without growing the memory. */
     free(malloc(1 << 20));
 }
 
+/* Makes anew what every run writes to, so that it lies where a run writes in
+ * any case: the namespace of the program, the environment, sys.path. */
+static int renew(void) {
+    PyObject *modules = PyImport_GetModuleDict(), *old = PyImport_AddModule("__main__");
+    PyObject *main = PyModule_New("__main__"), *os = PyImport_ImportModule("os");
+    PyObject *path = PySys_GetObject("path"), *environ = os ? PyObject_GetAttrString(os, "environ") : NULL;
+    environment = PyDict_New();
+    path = path ? PyList_GetSlice(path, 0, PyList_GET_SIZE(path)) : NULL;
+    return old && main && path && environ && environment &&
+        PyDict_Merge(PyModule_GetDict(main), PyModule_GetDict(old), 1) == 0 &&
+        PyDict_SetItemString(modules, "__main__", main) == 0 && PySys_SetObject("path", path) == 0 &&
+        PyObject_SetAttrString(environ, "_data", environment) == 0;
+}
+
 __attribute__((export_name("wizer.initialize"))) void initialize(void) {
     start();
     if (run_file("/build/prelude.py") != 0 || !look_up()) _Exit(71);
-    leave_no_holes();
     /* What the run finds is not what the build found. */
     __wasilibc_deinitialize_environ();
     __wasilibc_reset_preopens();
+    make_all_immortal();
+    leave_no_holes();
+    if (!renew()) _Exit(72);
 }
