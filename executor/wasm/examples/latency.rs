@@ -36,6 +36,20 @@ fn main() {
         || Run::guest("python", &["python3", "/work/main.py"]).file("main.py", b"print(1)\n");
     let code = |source: &'static str| move || Run::guest("python", &["python3", "-c", source]);
     measure(&worker, "native code, 5 bytes", n, attached);
+    if worker.guests.iter().any(|guest| guest == "javascript") {
+        let node = |source: &'static str| move || Run::guest("javascript", &["node", "-e", source]);
+        let main = || {
+            Run::guest("javascript", &["node", "/work/main.js"])
+                .file("main.js", b"console.log(1)\n")
+        };
+        measure(&worker, "node -e ''", n, node(""));
+        measure(&worker, "node -e console.log(1)", n, node("console.log(1)"));
+        measure(&worker, "node main.js: console.log(1)", n, main);
+        measure(&worker, "node, 12 built-in modules", n, node(REQUIRES));
+    }
+    if !worker.guests.iter().any(|guest| guest == "python") {
+        return;
+    }
     measure(&worker, "python -c pass", n, code("pass"));
     measure(&worker, "python -c print(1)", n, print);
     measure(&worker, "python main.py: print(1)", n, file);
@@ -47,6 +61,10 @@ fn main() {
         code("import colorsys"),
     );
 }
+
+const REQUIRES: &str = "for (const name of ['assert', 'buffer', 'events', 'fs', 'os', 'path', \
+                        'readline', 'stream', 'string_decoder', 'url', 'util', 'vm']) require(name); \
+                        console.log(1)";
 
 const IMPORTS: &str = "import json, re, math, collections, itertools, functools, heapq, bisect, \
                        string, random, datetime, typing; print(1)";
