@@ -28,6 +28,10 @@ pub fn guest_files() -> Vec<(String, Vec<u8>)> {
         ("notary.py", include_str!("../guest/python/notary.py")),
         ("parade.py", include_str!("../guest/python/parade.py")),
         ("predict.py", include_str!("../guest/python/predict.py")),
+        (
+            "platform.js",
+            include_str!("../guest/javascript/platform.js"),
+        ),
         ("plain.js", include_str!("../guest/javascript/plain.js")),
         ("plain.py", include_str!("../guest/python/plain.py")),
         ("shared.py", include_str!("../guest/python/shared.py")),

@@ -53,8 +53,16 @@ fn main() {
     let file =
         || Run::guest("python", &["python3", "/work/main.py"]).file("main.py", b"print(1)\n");
     let code = |source: &'static str| move || Run::guest("python", &["python3", "-c", source]);
-    let cases: [(&str, usize, &dyn Fn() -> Run); 7] = [
+    let node = |source: &'static str| move || Run::guest("javascript", &["node", "-e", source]);
+    let main_js = || {
+        Run::guest("javascript", &["node", "/work/main.js"]).file("main.js", b"console.log(1)\n")
+    };
+    let cases: [(&str, usize, &dyn Fn() -> Run); 11] = [
         ("native code, 5 bytes", n, &attached),
+        ("node -e ''", n, &node("")),
+        ("node -e console.log(1)", n, &node("console.log(1)")),
+        ("node main.js: console.log(1)", n, &main_js),
+        ("node, 12 built-in modules", n, &node(REQUIRES)),
         ("python -c pass", n, &code("pass")),
         ("python -c print(1)", n, &code("print(1)")),
         ("python main.py: print(1)", n, &file),
@@ -66,6 +74,10 @@ fn main() {
         measure(&args, name, n, run);
     }
 }
+
+const REQUIRES: &str = "for (const name of ['assert', 'buffer', 'events', 'fs', 'os', 'path', \
+                        'readline', 'stream', 'string_decoder', 'url', 'util', 'vm']) require(name); \
+                        console.log(1)";
 
 const IMPORTS: &str = "import json, re, math, collections, itertools, functools, heapq, bisect, \
                        string, random, datetime, typing; print(1)";

@@ -15,6 +15,7 @@ const vm = require('node:vm');
 const { createRequire } = require('node:module');
 const { pathToFileURL } = require('node:url');
 const plain = require('./plain.js');
+const platform = require('./platform.js');
 
 const MAX_MESSAGE = 2000;
 const { apply } = Reflect;
@@ -59,9 +60,7 @@ async function load(file) {
     script = new vm.Script(wrapped, { filename: file });
   } catch (error) {
     if (!/^\s*(import|export)\b/m.test(source)) throw error;
-    const copy = path.join(path.dirname(file), `.assize-${path.basename(file)}.mjs`);
-    fs.writeFileSync(copy, source);
-    return look(await import(pathToFileURL(copy)));
+    return look(await platform.importSource(file, source));
   }
   const body = script.runInThisContext();
   const local = body.call(module.exports, module.exports, createRequire(file), module, file, path.dirname(file));

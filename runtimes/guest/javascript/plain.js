@@ -18,7 +18,7 @@
 // whose behaviour its sender chose: no toJSON, no getters, no prototypes cross.
 // Deliberately absent: identity of data, sparse arrays, symbols.
 
-const fs = require('node:fs');
+const platform = require('./platform.js');
 
 const MAX_FRAME = 16 * 1024 * 1024;
 const MAX_DEPTH = 200;
@@ -268,7 +268,7 @@ function decode(tree, met = {}) {
   return walk(tree, 0);
 }
 
-/** Frames over two pipes: u32 little-endian length, then JSON. */
+/** Frames of JSON to and from the other side. */
 class Channel {
   constructor(says = 3, hears = 5) {
     this.says = says;
@@ -278,43 +278,20 @@ class Channel {
   send(message) {
     const body = Buffer.from(JSON.stringify(message), 'utf8');
     if (body.length > MAX_FRAME) throw new NotPlain(`more than ${MAX_FRAME} bytes`);
-    const head = Buffer.alloc(4);
-    head.writeUInt32LE(body.length);
-    const whole = Buffer.concat([head, body]);
-    for (let at = 0; at < whole.length; ) at += fs.writeSync(this.says, whole, at);
+    platform.send(this.says, body);
   }
 
-  /** The next message; null when the peer is gone, also in mid-frame. */
+  /** The next message; null when the peer is gone. */
   receive() {
-    const head = this.exactly(4);
-    if (head === null) return null;
-    const length = head.readUInt32LE();
-    if (length > MAX_FRAME) throw new BadData(`a frame of ${length} bytes`);
-    const body = this.exactly(length);
+    const body = platform.receive(this.hears, MAX_FRAME, (length) => {
+      throw new BadData(`a frame of ${length} bytes`);
+    });
     if (body === null) return null;
     try {
       return JSON.parse(new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(body));
     } catch {
       throw new BadData('a frame that is no JSON');
     }
-  }
-
-  exactly(count) {
-    const parts = [];
-    // Never `count` at once: the length is the peer's claim.
-    for (let left = count; left > 0; ) {
-      const part = Buffer.allocUnsafe(Math.min(left, 1 << 16));
-      let got = 0;
-      try {
-        got = fs.readSync(this.hears, part, 0, part.length, null);
-      } catch {
-        return null;
-      }
-      if (got === 0) return null;
-      parts.push(part.subarray(0, got));
-      left -= got;
-    }
-    return Buffer.concat(parts);
   }
 }
 

@@ -14,6 +14,7 @@ const fs = require('node:fs');
 const path = require('node:path');
 const { createRequire, isBuiltin } = require('node:module');
 const plain = require('./plain.js');
+const platform = require('./platform.js');
 const { Objects, handle } = require('./remote.js');
 const { Suite } = require('./suite.js');
 
@@ -378,8 +379,7 @@ function main() {
       // Only what the candidate sent is odd enough; never let that be silence.
       report = { outcome: 'bad_data', message: plain.said(error, 200), type: null, line: null, calls: trial.calls, given: trial.given };
     }
-    const body = Buffer.from(JSON.stringify(report));
-    for (let at = 0; at < body.length; ) at += fs.writeSync(4, body, at);
+    platform.report(JSON.stringify(report));
     process.reallyExit(0);
   };
   const fail = (error) => {
@@ -444,7 +444,7 @@ function main() {
     trial.waitReady();
     // White space before the report: from here on a breakdown of this process,
     // its heap full of results, is the candidate's doing.
-    fs.writeSync(4, ' ');
+    platform.report(' ');
     for (const name of names ?? []) if (!(name in scope)) scope[name] = trial.name(name);
   } catch (error) {
     fail(error);

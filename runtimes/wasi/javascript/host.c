@@ -141,9 +141,11 @@ char *host_read_file(const char *path, size_t *length) {
     if (fd < 0) return NULL;
     struct stat status;
     int reason = 0;
-    size_t have = 0, room = fstat(fd, &status) == 0 ? (size_t)status.st_size + 1 : 4096;
-    char *text = S_ISDIR(status.st_mode) ? (errno = EISDIR, NULL) : malloc(room);
-    while (text) {
+    int known = fstat(fd, &status) == 0;
+    size_t have = 0, room = known ? (size_t)status.st_size + 1 : 4096;
+    char *text = known && S_ISDIR(status.st_mode) ? (errno = EISDIR, NULL) : malloc(room);
+    /* Of a file whose size is known, the read that finds its end is spared. */
+    while (text && !(known && have + 1 == room && S_ISREG(status.st_mode))) {
         ssize_t got = read(fd, text + have, room - have);
         if (got <= 0) {
             reason = got < 0 ? errno : 0;
@@ -386,6 +388,8 @@ static JSValue js_jobs(ARGUMENTS) {
     return JS_TRUE;
 }
 
+static JSValue js_pending(ARGUMENTS) { return JS_NewBool(ctx, JS_IsJobPending(JS_GetRuntime(ctx))); }
+
 /* (value): the name of its class, whatever it says of itself; '' of others */
 static JSValue js_class(ARGUMENTS) {
     JSClassID id = JS_GetClassID(argv[0]);
@@ -469,6 +473,7 @@ static const JSCFunctionListEntry functions[] = {
     JS_CFUNC_MAGIC_DEF("evaluate", 3, js_evaluate, 0),
     JS_CFUNC_MAGIC_DEF("compile", 3, js_evaluate, 1),
     JS_CFUNC_DEF("jobs", 0, js_jobs),
+    JS_CFUNC_DEF("pending", 0, js_pending),
     JS_CFUNC_DEF("classOf", 1, js_class),
     JS_CFUNC_DEF("proxy", 1, js_proxy),
     JS_CFUNC_DEF("promise", 1, js_promise),

@@ -6,6 +6,7 @@ Each text must occur exactly as often as it says: a release in which it moved
 stops the build instead of building something else.
 """
 
+import re
 import sys
 
 # (times, what is there, what comes in its place)
@@ -84,6 +85,30 @@ CHANGES = [
     (1, "cannot set property '%s' of null", "Cannot set properties of null (setting '%s')"),
 ]
 
+# Every count of references, up or down, leaves alone what was there when the
+# guest was frozen (engine_freeze in engine.c): counting writes to a page, and
+# each page written is one to copy and to reset, in every run.
+COUNTS = [
+    # (times, pattern, what comes in its place)
+    (19, r"\bJS_REF_COUNT\(([\w>-]+)\)\+\+;", r"js_ref_up(\1);"),
+    (7, r"--JS_REF_COUNT\((\w+)\)", r"js_ref_down(\1)"),
+    (2, r"\bJS_REF_COUNT\((\w+)\)--;", r"(void)js_ref_down(\1);"),
+    (
+        1,
+        r"(#define JS_REF_COUNT\(p\) \(js_rc\(p\)->ref_count\)\n)",
+        r"""\1#define FROZEN (1 << 30)
+static inline void js_ref_up(const void *p) {
+    if (js_rc(p)->ref_count < FROZEN)
+        js_rc(p)->ref_count++;
+}
+static inline int js_ref_down(const void *p) {
+    int count = js_rc(p)->ref_count;
+    return count < FROZEN ? (js_rc(p)->ref_count = count - 1) : count;
+}
+""",
+    ),
+]
+
 
 def main(source, target):
     with open(source, encoding="utf-8") as file:
@@ -92,6 +117,10 @@ def main(source, target):
         if text.count(old) != times:
             sys.exit(f"{source}: {text.count(old)} times instead of {times}: {old!r}")
         text = text.replace(old, new)
+    for times, pattern, new in COUNTS:
+        text, found = re.subn(pattern, new, text)
+        if found != times:
+            sys.exit(f"{source}: {found} times instead of {times}: {pattern!r}")
     with open(target, "w", encoding="utf-8") as file:
         file.write(text)
 

@@ -6,6 +6,22 @@
   'use strict';
   const cache = new Map();
 
+  /** Many built-in functions are made when they are first looked at: now, and
+   *  not in every run. */
+  function materialize(from, seen = new Set()) {
+    const waiting = [from];
+    while (waiting.length > 0) {
+      const one = waiting.pop();
+      if ((typeof one !== 'object' && typeof one !== 'function') || one === null || seen.has(one)) continue;
+      seen.add(one);
+      waiting.push(Object.getPrototypeOf(one));
+      for (const key of Reflect.ownKeys(one)) {
+        const { value, get, set } = Object.getOwnPropertyDescriptor(one, key);
+        waiting.push(value, get, set);
+      }
+    }
+  }
+
   /** A file of this directory: `(exports, require, module, host)`. */
   function internal(name) {
     const found = cache.get(name);
@@ -23,5 +39,6 @@
   internal('globals');
   for (const file of host.readdir('/build/lib')) if (file !== 'boot.js') internal(file.replace(/\.js$/, ''));
   for (const { load } of Object.values(internal('builtins').builtins)) load();
+  materialize(globalThis);
   return internal('main').main;
 });

@@ -2,20 +2,28 @@
 // node:fs. Everything happens at once; what calls back does so on the next turn
 // of the loop, and what promises, after it.
 
-const { system, wrongType } = require('errors');
+const { system, withCode, wrongType } = require('errors');
 const { Buffer } = require('buffer');
 const loop = require('loop');
 
 const STANDARD = { '/dev/stdin': 0, '/dev/stdout': 1, '/dev/stderr': 2, '/proc/self/fd/0': 0, '/dev/fd/0': 0, '/dev/fd/1': 1, '/dev/fd/2': 2 };
 const CHUNK = 65536;
 
+/** The whole name of a file: the host knows of no current directory. */
 function named(path) {
-  if (typeof path === 'string') return path;
-  if (path instanceof Uint8Array) return Buffer.from(path).toString();
+  if (typeof path === 'string') return path.startsWith('/') ? path : absolute(path);
+  if (path instanceof Uint8Array) return absolute(Buffer.from(path).toString());
   if (typeof path === 'object' && path !== null && path.href !== undefined) return require('url').fileURLToPath(path);
   throw wrongType('path', 'of type string or an instance of Buffer or URL', path);
 }
 
+const absolute = (path) => {
+  if (path === '' || path.includes('\0')) throw path === '' ? system(-44, 'open', path) : withCode(TypeError, 'ERR_INVALID_ARG_VALUE', "The argument 'path' must be a string without null bytes.");
+  return require('path').resolve(path);
+};
+
+/** A file as an error names it: as the program did. */
+const shown = (file) => (typeof file === 'string' ? file : named(file));
 const number = (file) => (typeof file === 'number' ? file : STANDARD[file]);
 const encodingOf = (options) => (typeof options === 'string' ? options : options?.encoding);
 
@@ -43,21 +51,21 @@ function readFileSync(file, options) {
   const encoding = encodingOf(options);
   const path = typeof file === 'number' ? undefined : named(file);
   const fd = number(path ?? file);
-  if (fd === undefined && (encoding === 'utf8' || encoding === 'utf-8')) return checked(host.readText(path), 'open', path);
-  const bytes = fd === undefined ? Buffer.from(checked(host.readFile(path), 'open', path)) : readAll(fd);
+  if (fd === undefined && (encoding === 'utf8' || encoding === 'utf-8')) return checked(host.readText(path), 'open', shown(file));
+  const bytes = fd === undefined ? Buffer.from(checked(host.readFile(path), 'open', shown(file))) : readAll(fd);
   return encoding ? bytes.toString(encoding) : bytes;
 }
 
 // What host.open understands: see host.c.
 const FLAGS = { r: 0, 'r+': 33, rs: 0, w: 7, wx: 23, 'w+': 39, 'wx+': 55, a: 11, ax: 27, 'a+': 43, 'ax+': 59, as: 11 };
 
-function openSync(path, flags = 'r') {
-  path = named(path);
+function openSync(file, flags = 'r') {
+  const path = named(file);
   if (STANDARD[path] !== undefined) return STANDARD[path];
   let bits = FLAGS[flags];
   if (typeof flags === 'number') bits = (flags & 3 ? 1 : 0) | (flags & 64 ? 2 : 0) | (flags & 512 ? 4 : 0) | (flags & 1024 ? 8 : 0) | (flags & 128 ? 16 : 0) | (flags & 2 ? 32 : 0);
   if (bits === undefined) throw wrongType('flags', 'a flag of fs.open', flags);
-  return checked(host.open(path, bits), 'open', path);
+  return checked(host.open(path, bits), 'open', shown(file));
 }
 
 function writeFileSync(file, data, options) {

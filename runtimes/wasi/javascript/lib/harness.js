@@ -16,7 +16,9 @@ const platform = {
     const frame = host.receive();
     return frame === null ? null : Buffer.from(frame);
   },
-  report: (body) => host.report(body),
+  report: (text) => {
+    if (!host.report(text)) throw new Error('the report is full');
+  },
   importSource: (file) => importFile(file),
 };
 

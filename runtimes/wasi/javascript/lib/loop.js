@@ -12,7 +12,7 @@ const work = []; // callbacks of reads and writes that are done
 const rejected = new Map(); // promise → reason, until somebody looks
 let heap = []; // timers by time and age
 let sequence = 0;
-let time = 0; // as of this turn of the loop, in milliseconds
+let time = 0; // as of this turn of the loop, in milliseconds; 0: look now
 let failed; // what is done with an error that nobody caught
 let unhandled; // the same for a promise
 
@@ -42,6 +42,7 @@ function jobs() {
 
 /** Ticks, then promises, until there are no more: after every callback. */
 function drain() {
+  if (ticks.length === 0 && rejected.size === 0 && !host.pending()) return;
   do {
     for (let at = 0; at < ticks.length; at += 1) {
       const { callback, args } = ticks[at];
@@ -105,7 +106,7 @@ class Timeout {
   }
 
   start() {
-    const entry = { timer: this, due: time + this.#wait, age: (sequence += 1) };
+    const entry = { timer: this, due: (time ||= now()) + this.#wait, age: (sequence += 1) };
     Object.defineProperty(this, 'entry', { value: entry, configurable: true });
     push(entry);
   }
@@ -206,6 +207,7 @@ const waits = () => heap.some(({ timer: { live, refed } }) => live && refed);
 /** Goes on until nothing is left to happen. */
 function run() {
   drain();
+  if (heap.length === 0 && work.length === 0 && immediates.length === 0) return;
   // A timer of one millisecond is due on the first turn: starting Node takes
   // longer, so there it is too.
   let grace = 1;
@@ -226,7 +228,6 @@ function run() {
 
 module.exports = {
   run, drain, nextTick, setImmediate,
-  begin: () => { time = now(); },
   /** Whether there is anything left to happen. */
   hasMore: () => {
     drain();

@@ -8,7 +8,7 @@ const Module = require('module');
 const process = require('process');
 
 const { exit, isExiting, start, status, uncaught } = require.inside('process');
-const { find, requirer, runMain } = require.inside('module');
+const { requirer, runMain } = require.inside('module');
 const harness = require('harness');
 
 /** `node -e`: a script in global scope, with what a module would have. */
@@ -35,11 +35,7 @@ function begin(args) {
       process.argv = [process.execPath, first, ...args.slice(1)];
       return harness.run(first.slice(9));
     default: {
-      const wanted = path.resolve(first);
-      const file = find(wanted, '/');
-      if (file === undefined) {
-        throw Object.assign(new Error(`Cannot find module '${wanted}'`), { code: 'MODULE_NOT_FOUND', requireStack: [] });
-      }
+      const file = path.resolve(first);
       process.argv = [process.execPath, file, ...args.slice(1)];
       return runMain(file);
     }

@@ -113,7 +113,8 @@ class Module {
 
   _compile(source, filename) {
     const body = host.evaluate(`(function (exports, require, module, __filename, __dirname) {${bare(source)}\n})`, filename);
-    return Reflect.apply(body, this.exports, [this.exports, requirer(this), this, filename, path.dirname(filename)]);
+    const call = this === first ? firstRequire : requirer(this);
+    return Reflect.apply(body, this.exports, [this.exports, call, this, filename, path.dirname(filename)]);
   }
 }
 for (const name of Object.getOwnPropertyNames(Module.prototype)) if (name !== 'constructor') Object.defineProperty(Module.prototype, name, { enumerable: false });
@@ -128,12 +129,15 @@ function requirer(module) {
     return name.startsWith('node:') ? id : name;
   };
   call.cache = cache;
-  call.main = main;
+  call.main = main ?? module;
   call.extensions = Object.create(null);
   return call;
 }
 
 let main;
+// The program's own module: made before the freeze.
+const first = new Module('.');
+const firstRequire = requirer(first);
 
 function read(filename) {
   const source = host.readText(filename);
@@ -141,9 +145,13 @@ function read(filename) {
   return source.startsWith('\ufeff') ? source.slice(1) : source;
 }
 
+// Words that only a module has, outside of a function.
+const WORDS = /(?:^|[;\n}{*/])\s*(?:import\b(?!\s*\()|export\b)|\bawait\b|\bimport\s*\.\s*meta\b/;
+
 /** Whether a file that does not say so by its name is an ES module. */
 function saysModule(filename, source) {
   if (/\.(?:mjs|cjs|json)$/.test(filename)) return filename.endsWith('.mjs');
+  if (!WORDS.test(source)) return false;
   for (let at = path.dirname(filename); ; at = path.dirname(at)) {
     const about = readPackage(at);
     if (about !== undefined) {
@@ -153,31 +161,30 @@ function saysModule(filename, source) {
     }
     if (at === '/') break;
   }
-  // Words that only a module has, and it does not compile as anything else.
-  if (!/(?:^|[;\n}{*/])\s*(?:import\b(?!\s*\()|export\b)|\bawait\b|\bimport\s*\.\s*meta\b/.test(source)) return false;
+  // It is one if it does not compile as anything else.
   try {
     host.compile(`(function (exports, require, module, __filename, __dirname) {${bare(source)}\n})`, filename);
     return false;
   } catch {
-    return /\b(?:import|export|await)\b/.test(source);
+    return true;
   }
 }
 
-function load(filename, parent) {
+function load(filename, parent, given) {
   const known = cache[filename];
   if (known !== undefined) return known;
-  const module = new Module(filename, parent);
+  const module = main === undefined ? first : new Module(filename, parent);
   module.filename = filename;
   if (main === undefined) {
     main = module;
-    module.id = '.';
+    module.path = path.dirname(filename);
     require('process').mainModule = module;
   }
   cache[filename] = module;
   parent?.children.push(module);
   let done = false;
   try {
-    const source = read(filename);
+    const source = given ?? read(filename);
     if (filename.endsWith('.json')) {
       try {
         module.exports = JSON.parse(source);
@@ -185,7 +192,7 @@ function load(filename, parent) {
         error.message = `${filename}: ${error.message}`;
         throw error;
       }
-    } else if (saysModule(filename, source)) {
+    } else if (given === undefined && saysModule(filename, source)) {
       module.exports = namespace(filename);
     } else {
       module._compile(source, filename);
@@ -259,10 +266,18 @@ function createRequire(from) {
 }
 
 /** Runs a program's file; a promise when it is an ES module. */
-function runMain(filename) {
-  const source = read(filename);
-  if (saysModule(filename, source)) return importFile(filename);
-  load(filename);
+function runMain(wanted) {
+  let filename = wanted;
+  let source = host.readText(filename);
+  if (typeof source !== 'string') {
+    filename = find(wanted, '/');
+    if (filename === undefined) throw Object.assign(new Error(`Cannot find module '${wanted}'`), { code: 'MODULE_NOT_FOUND', requireStack: [] });
+    require('process').argv[1] = filename;
+    source = read(filename);
+  }
+  if (filename.endsWith('.json')) source = undefined;
+  else if (saysModule(filename, source)) return importFile(filename);
+  load(filename, undefined, source);
   return undefined;
 }
 

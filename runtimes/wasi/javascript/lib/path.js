@@ -29,6 +29,9 @@ function normalize(path) {
 }
 
 function resolve(...paths) {
+  const last = paths.at(-1);
+  // What is whole already: the usual case.
+  if (typeof last === 'string' && last.startsWith('/') && !last.endsWith('/') && !/\/[./]/.test(last)) return last;
   let whole = '';
   for (let i = paths.length - 1; i >= 0 && !whole.startsWith('/'); i -= 1) {
     check(paths[i], `paths[${i}]`);

@@ -246,7 +246,6 @@ const internals = {
       const at = entry.indexOf('=');
       if (at > 0) it.env[entry.slice(0, at)] = entry.slice(at + 1);
     }
-    loop.begin();
   },
   isExiting: () => exiting,
   print: (error, text) => print(error ? err : out, text),
