@@ -29,6 +29,7 @@ pub struct Engine {
     registry: Registry,
     profiles: Profiles,
     compile: Arc<Profile>,
+    pub(crate) known: script::Known,
 }
 
 impl Engine {
@@ -54,6 +55,7 @@ impl Engine {
             registry,
             profiles,
             compile,
+            known: script::Known::default(),
         })
     }
 
@@ -265,6 +267,7 @@ impl Engine {
                     candidate: runnable,
                     script,
                     names: names.as_deref(),
+                    known: &self.known,
                     hostile: false,
                 };
                 trial.run(*place).await

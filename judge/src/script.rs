@@ -1,10 +1,14 @@
 //! Test scripts: the script in one cell, the candidate in another.
 
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
 use assize_executor::{Channel, End, Executor, Fault, FileSource, Limit, Outcome, Plan};
 use assize_policies::Limits;
 use assize_runtimes::{Built, Program, Role, Runnable};
 use serde::Deserialize;
 use serde_json::json;
+use sha2::{Digest as _, Sha256};
 
 use crate::case::{Integrity, Place, Submission, Subtest};
 use crate::engine::{limit_verdict, not_accepted, raised};
@@ -32,6 +36,9 @@ struct Report {
     given: u64,
     #[serde(default)]
     tests: Vec<Reported>,
+    /// The names it took for the candidate's, where it was not told.
+    #[serde(default)]
+    names: Option<Vec<String>>,
 }
 
 /// One test of a suite, as the tester saw it.
@@ -50,6 +57,7 @@ pub(crate) struct Trial<'a> {
     pub(crate) candidate: &'a Runnable,
     pub(crate) script: &'a str,
     pub(crate) names: Option<&'a [String]>,
+    pub(crate) known: &'a Known,
     /// Whether the script is the submission and the candidate the author's.
     pub(crate) hostile: bool,
 }
@@ -76,7 +84,11 @@ impl Trial<'_> {
         let tester = self.tester().await?;
         let stem = submission.program.entry.rsplit_once('.');
         let modules = [stem.map_or("main", |s| s.0), "solution", "candidate"];
-        let config = json!({ "names": self.names, "modules": modules }).to_string();
+        // What a suite that is the submission reports is for its own case only.
+        let key = (self.names.is_none() && !self.hostile).then(|| Known::key(self.script));
+        let inferred = key.and_then(|key| self.known.get(&key));
+        let config = json!({ "names": self.names, "inferred": inferred, "modules": modules });
+        let config = config.to_string();
         let mut attempt = 1;
         loop {
             let (ours, theirs) = pair(submission)?;
@@ -94,7 +106,13 @@ impl Trial<'_> {
             b.env.retain(|(k, _)| k != "PYTHONHASHSEED");
             match self.executor.run_pair(a, b).await {
                 (Ok(candidate), Ok(tester)) => {
-                    let (mut tried, live) = conclude(candidate, &tester);
+                    let report = serde_json::from_slice::<Report>(&tester.report.data).ok();
+                    if let (Some(key), None, Some(report)) = (key, &inferred, &report)
+                        && let Some(names) = &report.names
+                    {
+                        self.known.put(key, names);
+                    }
+                    let (mut tried, live) = conclude(candidate, &tester, report);
                     if self.hostile {
                         tried.outcome = Some(tester);
                     }
@@ -146,6 +164,44 @@ impl Trial<'_> {
     }
 }
 
+/// Names that test scripts were found to take from the candidate: a script is
+/// the same for every program that is tried on it, and looking takes as long as
+/// many a script itself.
+#[derive(Debug, Default)]
+pub(crate) struct Known(Mutex<HashMap<Key, Vec<String>>>);
+
+type Key = [u8; 32];
+
+impl Known {
+    /// Scripts remembered; then all are forgotten.
+    const MOST: usize = 4096;
+    /// Names of one script.
+    const NAMES: usize = 64;
+
+    fn key(script: &str) -> Key {
+        Sha256::digest(script.as_bytes()).into()
+    }
+
+    fn get(&self, key: &Key) -> Option<Vec<String>> {
+        self.lock().get(key).cloned()
+    }
+
+    fn put(&self, key: Key, names: &[String]) {
+        if names.len() > Self::NAMES || names.iter().any(|n| n.len() > 256) {
+            return;
+        }
+        let mut known = self.lock();
+        if known.len() >= Self::MOST {
+            known.clear();
+        }
+        known.insert(key, names.to_vec());
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Key, Vec<String>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// The test side waits for the candidate and compares what may be large, so
 /// it gets more of everything; the candidate's limits still end the pair.
 fn tester_limits(submission: &Submission) -> Limits {
@@ -167,8 +223,7 @@ pub(crate) fn pair(submission: &Submission) -> Result<(Channel, Channel), Fault>
 
 /// What both sides' outcomes mean together, and whether the script needs live
 /// objects.
-fn conclude(candidate: Outcome, tester: &Outcome) -> (Tried, bool) {
-    let report = serde_json::from_slice::<Report>(&tester.report.data).ok();
+fn conclude(candidate: Outcome, tester: &Outcome, report: Option<Report>) -> (Tried, bool) {
     let subtests = report
         .as_ref()
         .map_or_else(Vec::new, |r| subtests(&r.tests));

@@ -46,6 +46,7 @@ pub(crate) async fn run(
         candidate: &runnable,
         script: suite,
         names: None,
+        known: &trials.engine.known,
         hostile: true,
     };
     let tried = trial.run(place).await?;

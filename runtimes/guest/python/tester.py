@@ -97,6 +97,7 @@ class Trial:
         self.absent = []  # names the candidate does not define
         self.odd = False  # a name nobody promised to be a function is one
         self.source = ""
+        self.names = None  # the candidate's, where the script alone says them
         self.opaque = 0
         self.sent = 0
         self.swallowed = 0
@@ -456,6 +457,7 @@ def judge(trial, error, path):
     report["calls"], report["opaque"] = trial.calls, trial.opaque
     report["given"] = trial.given
     report["tests"] = trial.results
+    report["names"] = trial.names
     return report
 
 
@@ -553,8 +555,9 @@ def run_suite(trial, module):
     return trial.first
 
 
-def run(trial, path, names, modules):
-    """Executes the script; returns what ended it, or None."""
+def run(trial, path, names, modules, known=None):
+    """Executes the script; returns what ended it, or None. `known` are the
+    names that an earlier run of this very script found."""
     # A module of its own, so that unittest.main() finds the script's classes.
     module = type(sys)("__main__")
     module.__file__ = path
@@ -567,7 +570,8 @@ def run(trial, path, names, modules):
         trial.source = source.decode("utf-8", "replace")
         inferred = names is None
         if inferred:
-            names = infer_names(trial.source, path)
+            names = known if known is not None else infer_names(trial.source, path)
+            trial.names = names
         sharing = _sibling("sharing").reason(trial.source, names, modules)
     except BaseException as error:
         return error
@@ -616,7 +620,7 @@ def main():
         os._exit(0)
 
     trial.on_endless = end
-    error = run(trial, path, config["names"], config.get("modules", ()))
+    error = run(trial, path, config["names"], config.get("modules", ()), config.get("inferred"))
     end(error)
 
 
