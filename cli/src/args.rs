@@ -63,6 +63,8 @@ pub(crate) enum Command {
     Doctor(Json),
     /// List the languages of this host
     Runtimes(Json),
+    /// Measure what a run costs here beside a bare process
+    Bench(Bench),
     /// Print the OpenAPI document
     Openapi,
 }
@@ -87,6 +89,7 @@ impl Args {
                 a.json
             }
             Command::Doctor(a) | Command::Runtimes(a) => a.json,
+            Command::Bench(a) => a.json,
         }
     }
 
@@ -104,9 +107,23 @@ impl Args {
             | Command::Receipt(_)
             | Command::Doctor(_)
             | Command::Runtimes(_)
+            | Command::Bench(_)
             | Command::Openapi => "error",
         }
     }
+}
+
+#[derive(Debug, Clone, ClapArgs)]
+pub(crate) struct Bench {
+    /// Blocks of each contender; ours and the bare one take turns
+    #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u32).range(2..=10_000))]
+    pub(crate) blocks: u32,
+    /// Only contenders whose name has this in it
+    #[arg(long)]
+    pub(crate) only: Option<String>,
+    /// Print one JSON document
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -52,6 +52,9 @@ pub(super) fn submission(
             let message = e.to_string();
             match e {
                 SelectError::UnknownLanguage(..) => refuse("unknown_language", "language", message),
+                SelectError::Unavailable { .. } if common.deterministic => {
+                    unenforceable("deterministic", message)
+                }
                 SelectError::Unavailable { .. } => Refusal {
                     kind: RefusalKind::Unenforceable,
                     code: "unavailable_backend",
