@@ -26,7 +26,7 @@ fn sources(extension: &str) -> Vec<PathBuf> {
         for entry in std::fs::read_dir(dir).unwrap().flatten() {
             let path = entry.path();
             let name = entry.file_name();
-            if path.is_dir() && name != "target" && name != ".git" {
+            if path.is_dir() && !["target", ".git", "vendor"].contains(&&*name.to_string_lossy()) {
                 walk(&path, extension, found);
             } else if path.extension().is_some_and(|e| e == extension) {
                 found.push(path);

@@ -16,6 +16,7 @@
 #[allow(dead_code, reason = "the tests use the rest")]
 mod support;
 
+use std::cell::Cell;
 use std::fs::{self, File};
 use std::io::Read as _;
 use std::os::unix::fs::FileExt as _;
@@ -52,12 +53,17 @@ fn main() {
     };
     let file =
         || Run::guest("python", &["python3", "/work/main.py"]).file("main.py", b"print(1)\n");
-    let code = |source: &'static str| move || Run::guest("python", &["python3", "-c", source]);
+    let code = |source: &'static str| move || code_of(source);
+    let count = Cell::new(0);
+    let fresh = || {
+        count.set(count.get() + 1);
+        code_of(&format!("{PROGRAM}# {}", count.get()))
+    };
     let node = |source: &'static str| move || Run::guest("javascript", &["node", "-e", source]);
     let main_js = || {
         Run::guest("javascript", &["node", "/work/main.js"]).file("main.js", b"console.log(1)\n")
     };
-    let cases: [(&str, usize, &dyn Fn() -> Run); 11] = [
+    let cases: [(&str, usize, &dyn Fn() -> Run); 12] = [
         ("native code, 5 bytes", n, &attached),
         ("node -e ''", n, &node("")),
         ("node -e console.log(1)", n, &node("console.log(1)")),
@@ -68,11 +74,16 @@ fn main() {
         ("python main.py: print(1)", n, &file),
         ("python, 12 frozen imports", n, &code(IMPORTS)),
         ("python, a program of 60 lines", n, &code(PROGRAM)),
+        ("the same, another each time", n, &fresh),
         ("python -c import colorsys", n / 4, &code("import colorsys")),
     ];
     for (name, n, run) in cases {
         measure(&args, name, n, run);
     }
+}
+
+fn code_of(source: &str) -> Run {
+    Run::guest("python", &["python3", "-c", source])
 }
 
 const REQUIRES: &str = "for (const name of ['assert', 'buffer', 'events', 'fs', 'os', 'path', \

@@ -161,6 +161,54 @@ fn the_library_is_introspectable_without_files() {
 }
 
 #[test]
+fn a_program_that_comes_again_does_the_same() {
+    // Compiled, compiled and kept, not compiled; a warning is never lost.
+    let programs = [
+        "import helper\ndef f(x: int = 3) -> 'text':\n    'doc'\n    return [i for i in range(x)]\n\
+         print(f(), f.__doc__, f.__annotations__, __name__, __file__, helper.x)\nf('a')\n",
+        "print('\\d')\nassert False, (1,)\n",
+        "def",
+        "# -*- coding: latin-1 -*-\nprint(ascii('\u{e9}'))\n",
+        "print(1)\0",
+    ];
+    let worker = worker();
+    for program in programs {
+        let run = || {
+            let files = script(program).file("helper.py", b"x = 5");
+            let report = worker.run(files);
+            let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+            (
+                report.end,
+                text(&report.stdout.data),
+                text(&report.stderr.data),
+            )
+        };
+        let first = run();
+        for _ in 0..4 {
+            assert_eq!(run(), first, "{program}");
+        }
+    }
+    let warned = worker
+        .run(script("print('\\d')\nassert False, (1,)\n"))
+        .stderr;
+    assert!(String::from_utf8_lossy(&warned.data).contains("SyntaxWarning"));
+}
+
+#[test]
+fn a_program_cannot_change_what_another_is_compiled_to() {
+    let worker = worker();
+    let victim = "print('victim')";
+    let attack = "import _assize\n\
+                  for text in b\"print('victim')\", b\"print('evil')\":\n    \
+                      for _ in range(4): code = _assize.compile(text, '<string>')\n\
+                  exec(code)";
+    for _ in 0..4 {
+        assert_eq!(worker.run(code(attack)).stdout.data, b"evil\n");
+        assert_eq!(worker.run(code(victim)).stdout.data, b"victim\n");
+    }
+}
+
+#[test]
 fn two_runs_draw_different_random_numbers() {
     let worker = worker();
     let draw = || {
