@@ -283,6 +283,10 @@ fn verdict(candidate: &Outcome, tester: &Outcome, report: Option<Report>) -> (Ve
                     let why = "the tests' interpreter broke down on the candidate's results";
                     (Verdict::RunTimeError, format!("{why} (signal {signal})"))
                 }
+                End::Trapped(trap) if !tester.report.data.is_empty() => {
+                    let why = "the tests' interpreter broke down on the candidate's results";
+                    (Verdict::RunTimeError, format!("{why} ({trap})"))
+                }
                 End::Limit(Limit::Output) => (
                     Verdict::JudgeError,
                     "the test script printed too much".to_owned(),

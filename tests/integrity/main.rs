@@ -20,6 +20,7 @@ use std::sync::{Arc, OnceLock};
 use assize_api::types::{JudgementRequest, TestSpec};
 use assize_judge::case::Judgement;
 use assize_judge::engine::Engine;
+use assize_judge::verdict::Verdict;
 use assize_runtimes::BackendChoice;
 use tokio::runtime::Runtime;
 
@@ -40,8 +41,45 @@ pub(crate) fn engine() -> &'static (Runtime, Arc<Engine>) {
     })
 }
 
-/// Judges a request.
+/// Whether the candidate alone is to blame. What a liar is caught at may
+/// differ: its lies meet another engine, and no descriptors.
+fn charged(verdict: Verdict) -> bool {
+    ![Verdict::Accepted, Verdict::JudgeError].contains(&verdict)
+}
+
+/// Judges a request; one in JavaScript that names no backend on both, which
+/// must come to the same verdicts.
 pub(crate) fn judge(request: &JudgementRequest) -> Judgement {
+    let judged = judge_once(request);
+    if request.language == "javascript" && request.backend == BackendChoice::Auto {
+        let there = judge_once(&JudgementRequest {
+            backend: BackendChoice::Wasi,
+            ..request.clone()
+        });
+        let code = request.code.as_deref().unwrap_or_default();
+        let tests = judged.tests.iter().zip(&there.tests).enumerate();
+        for (i, (native, wasi)) in tests {
+            let names = |all: &[assize_judge::case::Subtest]| {
+                let each = all.iter().map(|t| (t.name.clone(), t.verdict));
+                each.collect::<Vec<_>>()
+            };
+            let same =
+                native.verdict == wasi.verdict && names(&native.subtests) == names(&wasi.subtests);
+            assert!(
+                same || charged(native.verdict) && charged(wasi.verdict),
+                "on wasi: {:?}, {}; natively: {:?}, {}\ntest {:?} of\n{code}",
+                wasi.verdict,
+                wasi.detail,
+                native.verdict,
+                native.detail,
+                request.tests.get(i)
+            );
+        }
+    }
+    judged
+}
+
+fn judge_once(request: &JudgementRequest) -> Judgement {
     let (runtime, engine) = engine();
     let case = assize_api::admit_judgement(engine, request).expect("a sound request");
     runtime.block_on(engine.judge(&case)).expect("no fault")

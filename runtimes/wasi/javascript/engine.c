@@ -52,6 +52,9 @@ int engine_utf8_is_valid(const char *bytes, size_t length) {
     return !(utf8_scan(bytes, length, &characters) & UTF8_HAS_ERRORS);
 }
 
+/* Of an ES module; its class has the name of plain objects. */
+int engine_is_namespace(JSValueConst value) { return JS_GetClassID(value) == JS_CLASS_MODULE_NS; }
+
 /* What an iterator of a Map or Set has left, without moving it: for printing.
  * [entries, are they pairs]; undefined for anything else. */
 JSValue engine_iterator_entries(JSContext *ctx, JSValueConst iterator) {

@@ -10,6 +10,7 @@
 /* engine.c: QuickJS itself, and what its public interface does not tell. */
 void engine_freeze(JSRuntime *rt);
 void engine_seed(JSContext *ctx, uint64_t seed);
+int engine_is_namespace(JSValueConst value);
 int engine_utf8_is_valid(const char *bytes, size_t length);
 JSValue engine_iterator_entries(JSContext *ctx, JSValueConst iterator);
 

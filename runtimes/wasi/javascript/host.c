@@ -323,6 +323,11 @@ static JSValue js_exit(ARGUMENTS) {
     _Exit(status & 0xff);
 }
 
+static JSValue js_abort(ARGUMENTS) {
+    host_flush();
+    __builtin_trap();
+}
+
 static JSValue hand_over(JSContext *ctx, JSValueConst value, int32_t (*host)(const void *, uint32_t)) {
     Bytes from;
     if (take(ctx, value, &from) < 0) return JS_EXCEPTION;
@@ -394,6 +399,7 @@ static JSValue js_pending(ARGUMENTS) { return JS_NewBool(ctx, JS_IsJobPending(JS
 static JSValue js_class(ARGUMENTS) {
     JSClassID id = JS_GetClassID(argv[0]);
     if (id == JS_INVALID_CLASS_ID) return JS_NewString(ctx, "");
+    if (engine_is_namespace(argv[0])) return JS_NewString(ctx, "Module");
     JSAtom name = JS_GetClassName(JS_GetRuntime(ctx), id);
     JSValue text = JS_AtomToString(ctx, name);
     JS_FreeAtom(ctx, name);
@@ -467,6 +473,7 @@ static const JSCFunctionListEntry functions[] = {
     JS_CFUNC_DEF("sleep", 1, js_sleep),
     JS_CFUNC_DEF("random", 1, js_random),
     JS_CFUNC_DEF("exit", 1, js_exit),
+    JS_CFUNC_DEF("abort", 0, js_abort),
     JS_CFUNC_DEF("send", 1, js_send),
     JS_CFUNC_DEF("receive", 0, js_receive),
     JS_CFUNC_DEF("report", 1, js_report),

@@ -16,19 +16,19 @@ const WORDS = {
 
 const show = (x) => inspect(x, { compact: false, customInspect: false, depth: 1000, maxArrayLength: Infinity, showHidden: false, showProxy: false, sorted: true, getters: true });
 
-/** What an assertion says that was given no words. */
-function words(actual, expected, operator) {
+/** What an assertion says; `said` in the place of its first line. */
+function words(actual, expected, operator, said = WORDS[operator]) {
   const [a, b] = [show(actual), show(expected)];
   switch (operator) {
     case 'strictEqual':
     case 'deepStrictEqual': {
-      const simple = !a.includes('\n') && !b.includes('\n');
-      if (simple && (typeof actual !== 'object' || actual === null) && (typeof expected !== 'object' || expected === null)) {
-        return `${WORDS[operator]}\n\n${a} !== ${b}\n`;
+      const simple = (x, text) => !text.includes('\n') && (typeof x !== 'object' || x === null) && typeof x !== 'function';
+      if (simple(actual, a) && simple(expected, b) && a.length + b.length < 13 && (actual !== 0 || expected !== 0)) {
+        return `${said}\n\n${a} !== ${b}\n`;
       }
       if (a === b) return `Values have same structure but are not reference-equal:\n\n${a}\n`;
       const lines = difference(a.split('\n'), b.split('\n'));
-      return `${WORDS[operator]}\n+ actual - expected\n\n${lines.join('\n')}`;
+      return `${said}\n+ actual - expected\n\n${lines.join('\n')}`;
     }
     case 'deepEqual':
       return `${WORDS.deepEqual}\n\n${a}\n\nshould loosely deep-equal\n\n${b}`;
@@ -70,8 +70,10 @@ class AssertionError extends Error {
   constructor(options) {
     if (typeof options !== 'object' || options === null) throw wrongType('options', 'of type object', options);
     const { message, actual, expected, operator, stackStartFn } = options;
-    super(message !== undefined ? String(message) : words(actual, expected, operator));
-    this.generatedMessage = message === undefined;
+    const compares = operator === 'strictEqual' || operator === 'deepStrictEqual';
+    super(message === undefined || message === null ? words(actual, expected, operator)
+      : compares ? words(actual, expected, operator, String(message)) : String(message));
+    this.generatedMessage = message === undefined || message === null;
     Object.defineProperty(this, 'name', { value: 'AssertionError [ERR_ASSERTION]', enumerable: false, writable: true, configurable: true });
     this.code = 'ERR_ASSERTION';
     Object.assign(this, { actual, expected, operator });
@@ -88,9 +90,11 @@ class AssertionError extends Error {
   }
 }
 
-function fails({ message, ...about }) {
+function fails({ message, own, ...about }) {
   if (message instanceof Error) throw message;
-  throw new AssertionError({ message, ...about });
+  const error = new AssertionError({ message: message ?? own, ...about });
+  error.generatedMessage = message === undefined;
+  throw error;
 }
 
 function assert(value, message) {
@@ -140,14 +144,14 @@ function matches(error, expected, message, by) {
   if (typeof expected === 'function') {
     if (expected.prototype !== undefined && error instanceof expected) return true;
     if (Object.prototype.isPrototypeOf.call(Error, expected)) {
-      fails({ actual: error, expected, operator: by.name, stackStartFn: by, message: message ?? `The error is expected to be an instance of "${expected.name}". Received "${error?.constructor?.name ?? inspect(error)}"\n\nError message:\n\n${error?.message}` });
+      fails({ actual: error, expected, operator: by.name, stackStartFn: by, message, own: `The error is expected to be an instance of "${expected.name}". Received "${error?.constructor?.name ?? inspect(error)}"\n\nError message:\n\n${error?.message}` });
     }
     if (Reflect.apply(expected, {}, [error]) === true) return true;
-    fails({ actual: error, expected, operator: by.name, stackStartFn: by, message: message ?? `The ${expected.name ? `"${expected.name}" ` : ''}validation function is expected to return "true". Received ${inspect(Reflect.apply(expected, {}, [error]))}\n\nCaught error:\n\n${error}` });
+    fails({ actual: error, expected, operator: by.name, stackStartFn: by, message, own: `The ${expected.name ? `"${expected.name}" ` : ''}validation function is expected to return "true". Received ${inspect(Reflect.apply(expected, {}, [error]))}\n\nCaught error:\n\n${error}` });
   }
   if (expected instanceof RegExp) {
     if (expected.exec(String(error)) !== null) return true;
-    fails({ actual: error, expected, operator: by.name, stackStartFn: by, message: message ?? `The input did not match the regular expression ${inspect(expected)}. Input:\n\n${inspect(String(error))}\n` });
+    fails({ actual: error, expected, operator: by.name, stackStartFn: by, message, own: `The input did not match the regular expression ${inspect(expected)}. Input:\n\n${inspect(String(error))}\n` });
   }
   if (typeof expected !== 'object' || expected === null) throw wrongType('expected', 'of type function or an instance of Error, RegExp, or Object', expected);
   const keys = Object.keys(expected);
@@ -209,7 +213,7 @@ const matching = (operator, wanted) => function match(text, pattern, message) {
   if (typeof text === 'string' && (pattern.exec(text) !== null) === wanted) return;
   const said = typeof text !== 'string' ? `The "string" argument must be of type string. Received type ${typeof text} (${inspect(text)})`
     : `The input ${wanted ? 'did not match' : 'was expected to not match'} the regular expression ${inspect(pattern)}. Input:\n\n${inspect(text)}\n`;
-  fails({ actual: text, expected: pattern, message: message ?? said, operator, stackStartFn: match });
+  fails({ actual: text, expected: pattern, message, own: said, operator, stackStartFn: match });
 };
 
 const rest = {

@@ -176,7 +176,7 @@ class Buffer extends Uint8Array {
     const left = this.length - shown;
     if (left > 0) text += ` ... ${left} more byte${left > 1 ? 's' : ''}`;
     const { constructor } = this;
-    return `<${constructor === undefined ? 'Buffer' : constructor.name}${text && ' '}${text}>`;
+    return `<${constructor === undefined ? 'Buffer' : constructor.name} ${text}>`;
   }
 }
 

@@ -141,14 +141,10 @@ class Console {
   }
 }
 
-/** A table in Node 20's frame: every cell in the middle. */
+/** A table in Node's frame. */
 function draw(head, lines) {
   const widths = head.map((text, i) => Math.max(...[head, ...lines].map((line) => width(line[i]))) + 2);
-  const cell = (text, i) => {
-    const left = widths[i] - width(text);
-    const before = Math.floor(left / 2);
-    return `${' '.repeat(before)}${text}${' '.repeat(left - before)}`;
-  };
+  const cell = (text, i) => ` ${text}${' '.repeat(widths[i] - width(text) - 1)}`;
   const row = (line) => `│${line.map(cell).join('│')}│`;
   const rule = (a, b, c) => `${a}${widths.map((count) => '─'.repeat(count)).join(b)}${c}`;
   return [rule('┌', '┬', '┐'), row(head), rule('├', '┼', '┤'), ...lines.map(row), rule('└', '┴', '┘')].join('\n');

@@ -46,8 +46,8 @@ function show(value) {
 /** What an argument of a wrong type gets. `expected`: "of type string". */
 function wrongType(name, expected, value) {
   const what = value === undefined || value === null ? `${value}` : show(value);
-  const kind = name.endsWith(' argument') ? '' : name.includes('.') ? 'property' : 'argument';
-  return withCode(TypeError, 'ERR_INVALID_ARG_TYPE', `The ${kind ? `"${name}" ${kind}` : name} must be ${expected}. Received ${what}`);
+  const subject = name.endsWith(' argument') ? name : `The "${name}" ${name.includes('.') ? 'property' : 'argument'}`;
+  return withCode(TypeError, 'ERR_INVALID_ARG_TYPE', `${subject} must be ${expected}. Received ${what}`);
 }
 
 function outOfRange(name, range, value) {

@@ -2,6 +2,7 @@
 // util.format: '%s and %d' with what belongs there.
 
 const { formatPrimitive, inspect } = require('inspect');
+const { builtIns } = require('inspect_values');
 
 const PLAIN = { stylize: (text) => text, numericSeparator: false };
 const number = (value, opts) => formatPrimitive({ ...PLAIN, numericSeparator: opts?.numericSeparator ?? false }, value);
@@ -30,7 +31,7 @@ function hasBuiltInToString(value) {
   do at = Object.getPrototypeOf(at);
   while (!own(at) && !primitive(at));
   const desc = Object.getOwnPropertyDescriptor(at, 'constructor');
-  return desc !== undefined && typeof desc.value === 'function' && globalThis[desc.value.name] === desc.value;
+  return desc !== undefined && typeof desc.value === 'function' && builtIns.has(desc.value.name);
 }
 
 function json(value) {

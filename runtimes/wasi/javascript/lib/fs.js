@@ -32,6 +32,9 @@ function checked(result, syscall, path, dest) {
   return result;
 }
 
+/** Of a directory it is reading that fails, and of that no name is told. */
+const opened = (result, file) => (result === -31 ? checked(result, 'read') : checked(result, 'open', shown(file)));
+
 const bytesOf = (data, encoding) => {
   if (typeof data === 'string') return encoding && encoding !== 'utf8' && encoding !== 'utf-8' ? Buffer.from(data, encoding) : data;
   if (ArrayBuffer.isView(data)) return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
@@ -51,8 +54,8 @@ function readFileSync(file, options) {
   const encoding = encodingOf(options);
   const path = typeof file === 'number' ? undefined : named(file);
   const fd = number(path ?? file);
-  if (fd === undefined && (encoding === 'utf8' || encoding === 'utf-8')) return checked(host.readText(path), 'open', shown(file));
-  const bytes = fd === undefined ? Buffer.from(checked(host.readFile(path), 'open', shown(file))) : readAll(fd);
+  if (fd === undefined && (encoding === 'utf8' || encoding === 'utf-8')) return opened(host.readText(path), file);
+  const bytes = fd === undefined ? Buffer.from(opened(host.readFile(path), file)) : readAll(fd);
   return encoding ? bytes.toString(encoding) : bytes;
 }
 

@@ -22,7 +22,7 @@ function escapeOne(char) {
   const short = ESCAPES[char];
   if (short !== undefined) return short;
   const code = char.charCodeAt(0);
-  return code < 256 ? `\\x${code.toString(16).toUpperCase().padStart(2, '0')}` : `\\u${code.toString(16).toUpperCase()}`;
+  return code < 256 ? `\\x${code.toString(16).toUpperCase().padStart(2, '0')}` : `\\u${code.toString(16)}`;
 }
 
 function quote(text) {

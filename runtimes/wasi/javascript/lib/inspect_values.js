@@ -428,4 +428,4 @@ function formatNamespace(ctx, value, recurseTimes, keys) {
   });
 }
 
-module.exports = { formatRaw };
+module.exports = { builtIns, formatRaw };

@@ -30,10 +30,12 @@ const weight = (char) => {
   if (char >= '0' && char <= '9') return 100 + code;
   const lower = char.toLowerCase();
   if (lower >= 'a' && lower <= 'z' && lower.length === 1) return 200 + lower.charCodeAt(0);
+  if (!/[\p{L}\p{N}]/u.test(char)) return 60 + code / 2 ** 21; // symbols come before digits
   return 1000 + (lower.codePointAt(0) ?? code);
 };
 
-const EXPANDED = { ß: 'ss', æ: 'ae', Æ: 'AE', œ: 'oe', Œ: 'OE', ø: 'o\u0338', Ø: 'O\u0338', đ: 'd\u0335', Đ: 'D\u0335', ł: 'l\u0335', Ł: 'L\u0335', ı: 'i' };
+// Letters that stand for two, which they come after; \ue000 marks them.
+const EXPANDED = { ß: 's\ue000s\ue000', æ: 'a\ue000e\ue000', Æ: 'A\ue000E\ue000', œ: 'o\ue000e\ue000', Œ: 'O\ue000E\ue000', ø: 'o\u0338', Ø: 'O\u0338', đ: 'd\u0335', Đ: 'D\u0335', ł: 'l\u0335', Ł: 'L\u0335', ı: 'i' };
 // eslint-disable-next-line no-control-regex
 const PLAIN = /^[\x20-\x7e]*$/;
 
@@ -47,6 +49,10 @@ function elements(text, numeric) {
     const code = char.codePointAt(0);
     // Controls are passed over.
     if (code < 9 || (code > 13 && code < 32) || (code >= 127 && code < 160 && code !== 133)) continue;
+    if (char === '\ue000' && out.length > 0) {
+      out.at(-1)[2] += 2;
+      continue;
+    }
     if (code >= 0x300 && /\p{M}/u.test(char) && out.length > 0) {
       out.at(-1)[1] += char;
       continue;
@@ -57,10 +63,10 @@ function elements(text, numeric) {
       i -= 1;
       digits = digits.replace(/^0+(?=\d)/, '');
       // Longer numbers are larger; all stand where digits do.
-      out.push([148, '', false, digits]);
+      out.push([148, '', 0, digits]);
       continue;
     }
-    out.push([weight(char), '', char !== char.toLowerCase(), '']);
+    out.push([weight(char), '', Number(char !== char.toLowerCase()), '']);
   }
   return out;
 }
@@ -79,7 +85,7 @@ function compare(a, b, { numeric = false, sensitivity = 'variant', caseFirst = '
     for (let i = 0; i < shared; i += 1) if (x[i][1] !== y[i][1]) return x[i][1] < y[i][1] ? -1 : 1;
   }
   if (sensitivity === 'case' || sensitivity === 'variant') {
-    for (let i = 0; i < shared; i += 1) if (x[i][2] !== y[i][2]) return (x[i][2] ? 1 : -1) * (caseFirst === 'upper' ? -1 : 1);
+    for (let i = 0; i < shared; i += 1) if (x[i][2] !== y[i][2]) return Math.sign(x[i][2] - y[i][2]) * (caseFirst === 'upper' ? -1 : 1);
   }
   return 0;
 }
@@ -142,7 +148,7 @@ function numberToLocale(locales, options) {
 const clock = (date, utc) => {
   const [h, m, s] = utc ? [date.getUTCHours(), date.getUTCMinutes(), date.getUTCSeconds()] : [date.getHours(), date.getMinutes(), date.getSeconds()];
   const two = (n) => String(n).padStart(2, '0');
-  return `${h % 12 === 0 ? 12 : h % 12}:${two(m)}:${two(s)}\u202f${h < 12 ? 'AM' : 'PM'}`;
+  return `${h % 12 === 0 ? 12 : h % 12}:${two(m)}:${two(s)} ${h < 12 ? 'AM' : 'PM'}`;
 };
 const day = (date, utc) => (utc ? `${date.getUTCMonth() + 1}/${date.getUTCDate()}/${date.getUTCFullYear()}` : `${date.getMonth() + 1}/${date.getDate()}/${date.getFullYear()}`);
 
@@ -165,6 +171,24 @@ method(BigInt.prototype, 'toLocaleString', numberToLocale);
 method(Date.prototype, 'toLocaleDateString', dateToLocale(day));
 method(Date.prototype, 'toLocaleTimeString', dateToLocale(clock));
 method(Date.prototype, 'toLocaleString', dateToLocale((date, utc) => `${day(date, utc)}, ${clock(date, utc)}`));
+
+// As V8 reckons it: with what rounding loses carried along.
+method(Math, 'hypot', function hypot(x, y) { // eslint-disable-line no-unused-vars
+  const all = Array.from(arguments, (one) => Math.abs(one));
+  if (all.includes(Infinity)) return Infinity;
+  if (all.some(Number.isNaN)) return NaN;
+  const most = all.reduce((a, b) => (b > a ? b : a), 0);
+  if (most === 0) return 0;
+  let sum = 0;
+  let lost = 0;
+  for (const one of all) {
+    const part = (one / most) * (one / most) - lost;
+    const next = sum + part;
+    lost = next - sum - part;
+    sum = next;
+  }
+  return Math.sqrt(sum) * most;
+});
 
 // V8 names the zone in brackets; where programs run it is always this one.
 const { toString, toTimeString } = Date.prototype;

@@ -105,6 +105,7 @@ class Module {
 
   require(id) {
     if (typeof id !== 'string') throw withCode(TypeError, 'ERR_INVALID_ARG_TYPE', `The "id" argument must be of type string. Received ${id === null ? 'null' : typeof id}`);
+    if (id === '') throw withCode(TypeError, 'ERR_INVALID_ARG_VALUE', "The argument 'id' must be a non-empty string. Received ''");
     const name = find(id, path.dirname(this.filename ?? `${require('process').cwd()}/x`));
     if (name === undefined) throw missing(id, this.filename);
     if (name.startsWith('node:')) return builtins[name.slice(5)].load();
@@ -231,12 +232,8 @@ host.resolve = (base, specifier) => {
   const directory = base.startsWith('/') ? path.dirname(base) : require('process').cwd();
   const name = find(specifier.replace(/[?#].*$/, ''), directory);
   if (name === undefined) {
-    const error = missing(specifier, undefined);
-    if (/^(?:\.{0,2}\/|file:)/.test(specifier)) {
-      error.message = `Cannot find module '${path.resolve(directory, specifier)}' imported from ${base}`;
-      error.code = 'ERR_MODULE_NOT_FOUND';
-    }
-    throw error;
+    if (!/^(?:\.{0,2}\/|file:)/.test(specifier)) throw missing(specifier, undefined);
+    throw withCode(Error, 'ERR_MODULE_NOT_FOUND', `Cannot find module '${path.resolve(directory, specifier)}' imported from ${base}`);
   }
   return name;
 };

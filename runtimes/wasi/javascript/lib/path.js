@@ -64,7 +64,7 @@ function dirname(path) {
   if (cut === '') return '/';
   const at = cut.lastIndexOf('/');
   if (at === -1) return '.';
-  return cut.slice(0, at).replace(/\/+$/, '') || '/';
+  return cut.slice(0, at) || '/';
 }
 
 function basename(path, suffix) {

@@ -31,7 +31,8 @@ class Interface extends EventEmitter {
       this.#ended = true;
       const rest = this.#pending + this.#decoder.end();
       this.#pending = '';
-      if (rest !== '') this.#tell(rest);
+      // As in Node: a line that does not end answers no question.
+      if (rest !== '' && !this.closed) this.emit('line', rest);
       this.#flush();
     });
     this.input.resume();

@@ -274,16 +274,18 @@ function pathToFileURL(path) {
   return new URL(`file://${percent(absolute + (path.endsWith('/') && absolute !== '/' ? '/' : ''), /[^ "<>`#?{}%\\]/)}`);
 }
 
-/** The old url.parse. */
+/** What the old url.parse gives. */
+class Url {}
+
 function parse(text, query = false) {
   const [, protocol = null, user = null, place = null, path = '', search = null, hash = null] = WHOLE.exec(String(text).trim());
   const [, hostname = null, port = null] = place === null ? [] : (/^(.*?)(?::(\d+))?$/.exec(place.toLowerCase()) ?? []);
   const pathname = path === '' ? (place !== null && PORTS[protocol] !== undefined ? '/' : null) : path;
-  const out = {
+  const out = Object.assign(new Url(), {
     protocol, slashes: place === null ? null : true, auth: user === null ? null : decodePart(user), host: place === null ? null : place.toLowerCase(), port, hostname, hash, search,
     query: query ? querystring.parse((search ?? '').slice(1)) : (search === null ? null : search.slice(1)), pathname,
     path: pathname === null && search === null ? null : `${pathname ?? ''}${search ?? ''}`,
-  };
+  });
   out.href = format(out);
   return out;
 }
