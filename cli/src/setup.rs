@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use assize_executor::{Config, Executor, Keeper};
+use assize_executor::{Config, Executor, Keeper, WORKER_RUNS};
 use assize_judge::engine::Engine;
 use assize_policies::Profiles;
 
@@ -86,6 +86,7 @@ pub(crate) fn config(host: &Host, cases: usize) -> Result<Config> {
         wasm,
         slots,
         workers: u32::try_from(cores().min(cases)).unwrap_or(1),
+        worker_runs: WORKER_RUNS,
         binds: Vec::new(),
         guest_files: assize_runtimes::guest_files(),
         without: Vec::new(),

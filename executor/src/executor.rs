@@ -19,6 +19,9 @@ use crate::wasi::Workers;
 /// Times a run is started before a lost cell becomes a fault.
 const ATTEMPTS: u32 = 3;
 
+/// Runs of a WASI worker, unless something else is asked for.
+pub const WORKER_RUNS: u64 = 100_000;
+
 /// How an executor is set up.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -31,6 +34,9 @@ pub struct Config {
     pub slots: u32,
     /// WASI workers kept ready.
     pub workers: u32,
+    /// Runs after which a worker is replaced: what somebody may have left in
+    /// it, by a hole in the engine, does not stay for ever.
+    pub worker_runs: u64,
     /// Further host trees shown read-only in native cells, as (host, cell).
     pub binds: Vec<(PathBuf, String)>,
     /// Files shown under `/assize/guest`, as (name, contents).
@@ -110,7 +116,7 @@ impl Executor {
         let mut first = slots.next().ok_or(Fault::ShuttingDown)?;
         first.prepare()?;
         let workers = match &config.wasm {
-            Some(_) => Some(Workers::start(for_workers)?),
+            Some(_) => Some(Workers::start(for_workers, config.worker_runs)?),
             None => None,
         };
         let native = Arc::new(Queue::default());

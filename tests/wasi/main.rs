@@ -9,6 +9,7 @@ mod auto;
 mod deterministic;
 mod differential;
 mod modules;
+mod workers;
 
 use std::sync::{Arc, OnceLock};
 

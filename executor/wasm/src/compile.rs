@@ -56,3 +56,54 @@ fn check_size(module: &Module) -> wasmtime::Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Real modules with a few bytes changed, by a fixed generator: whatever
+    /// comes in, the compiler says yes or no and nothing else.
+    #[test]
+    fn modules_of_noise_are_compiled_or_refused() {
+        let text = r#"(module
+            (import "wasi_snapshot_preview1" "fd_write" (func $w (param i32 i32 i32 i32) (result i32)))
+            (memory (export "memory") 1 4) (table 4 funcref) (global $g (mut i64) (i64.const 7))
+            (elem (i32.const 0) $f $f) (data (i32.const 0) "\10\00\00\00\06\00\00\00hello\n")
+            (func $f (param i32) (result i32) (local f64 i64)
+              (block (loop (br_if 1 (i32.eqz (local.get 0)))
+                (local.set 0 (i32.sub (local.get 0) (i32.const 1))) (br 0)))
+              (i32.trunc_sat_f64_s (f64.sqrt (f64.convert_i32_s (local.get 0)))))
+            (func (export "_start") (drop (call $f (i32.const 9)))
+              (drop (call_indirect (param i32) (result i32) (i32.const 1) (i32.const 1)))
+              (drop (call $w (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8)))))"#;
+        let seed = wat::parse_str(text).unwrap();
+        let engine = engine::on_demand(Flavour::Timed, false).unwrap();
+        assert!(module(&engine, &seed).is_ok());
+        let mut state = 0x2545_f491_4f6c_dd1d_u64;
+        let mut next = |n: usize| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            (state >> 11) as usize % n
+        };
+        let mut refused = 0;
+        for _ in 0..3000 {
+            let mut bytes = seed.clone();
+            for _ in 0..=next(3) {
+                match next(4) {
+                    0 => bytes.truncate(8 + next(bytes.len() - 8)),
+                    1 => bytes.insert(8 + next(bytes.len() - 7), next(256) as u8),
+                    _ => {
+                        let at = 8 + next(bytes.len() - 8);
+                        bytes[at] = next(256) as u8;
+                    }
+                }
+                if bytes.len() < 10 {
+                    break;
+                }
+            }
+            refused += usize::from(module(&engine, &bytes).is_err());
+        }
+        assert!((1000..3000).contains(&refused), "{refused}");
+    }
+}

@@ -530,3 +530,32 @@ fn devices_are_where_programs_look_for_them() {
     let run = script(source).stdin(b"in");
     prints(run, "out\nin 8\n['dev', 'tmp', 'work'] True\n");
 }
+
+#[test]
+fn coroutines_run_on_a_loop_that_knows_time() {
+    let source = r#"
+import asyncio
+async def one(n):
+    await asyncio.sleep(n / 1000)
+    return n
+async def main():
+    queue = asyncio.Queue()
+    async def put():
+        for i in range(3): await queue.put(i)
+    task = asyncio.create_task(put())
+    got = [await queue.get() for _ in range(3)]
+    await task
+    try: await asyncio.wait_for(asyncio.sleep(10), 0.01)
+    except TimeoutError: print('late')
+    print(got, await asyncio.gather(one(3), one(1), one(2)))
+asyncio.run(main())
+loop = asyncio.new_event_loop(); print(loop.run_until_complete(one(1)))
+async def stuck(): await asyncio.get_running_loop().create_future()
+try: asyncio.run(stuck())
+except RuntimeError as e: print(e)
+"#;
+    prints(
+        script(source),
+        "late\n[0, 1, 2] [3, 1, 2]\n1\nevery task waits for another: nothing can ever happen\n",
+    );
+}

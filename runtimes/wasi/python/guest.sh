@@ -32,7 +32,7 @@ build() {
 
     say "taking the snapshot"
     mkdir -p "$tmp/build/harness" "$tmp/build/python$python"
-    cp "$here"/python/{packed,prelude}.py "$from/library.marshal" "$tmp/build/"
+    cp "$here"/python/{loop,packed,prelude}.py "$from/library.marshal" "$tmp/build/"
     # What CPython needs before it can be told where the rest is.
     cp -r "$from/encodings" "$tmp/build/python$python/"
     harness | xargs -I{} cp {} "$tmp/build/harness/"

@@ -52,6 +52,15 @@ def common():
         print("prelude: not frozen in:", ", ".join(missing))
 
 
+def event_loop():
+    """Gives `asyncio` one that works here (loop.py)."""
+    path = f"{BUILD}/loop.py"
+    module = type(sys)("_assize_loop")
+    sys.modules["_assize_loop"] = module
+    with open(path, encoding="utf-8") as file:
+        exec(compile(file.read(), path, "exec"), module.__dict__)
+
+
 def harness():
     """`assize_NAME` from each NAME.py, and `_assize_NAME`, the name under
     which they look for one another; `plain` first, the others import it."""
@@ -93,6 +102,7 @@ def forget():
 
 
 common()
+event_loop()
 harness()
 warm_up()
 forget()
