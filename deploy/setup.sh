@@ -59,6 +59,16 @@ if ! wasm_ready; then
     wasm_ready || die "clang-$version does not make wasm32-wasi programs"
 fi
 
+# C++ to wasm: the library for the same clang, where Debian has it.
+if [ ! -e /usr/lib/wasm32-wasi/libc++.a ]; then
+    version=$(dpkg-query -W -f '${Package}\n' 'libclang-rt-*-dev-wasm32' 2>/dev/null | sed -nE 's/^libclang-rt-([0-9]+)-.*/\1/p' | sort -n | tail -1)
+    if [ -n "$version" ] && apt-cache show "libc++-$version-dev-wasm32" >/dev/null 2>&1; then
+        install "libc++-$version-dev-wasm32" "libc++abi-$version-dev-wasm32"
+    else
+        say "no libc++ for wasm: C++ on the wasi backend will not be offered"
+    fi
+fi
+
 if [ "${1:-}" = --runtimes ]; then
     say "runtimes are there"
     exit

@@ -24,6 +24,10 @@ pub fn guest_files() -> Vec<(String, Vec<u8>)> {
             "candidate.js",
             include_str!("../guest/javascript/candidate.js"),
         ),
+        (
+            "cpp/bits/stdc++.h",
+            include_str!("../guest/cpp/bits/stdc++.h"),
+        ),
         ("candidate.py", include_str!("../guest/python/candidate.py")),
         ("notary.py", include_str!("../guest/python/notary.py")),
         ("parade.py", include_str!("../guest/python/parade.py")),

@@ -20,6 +20,7 @@ const NATIVE: &[&str] = &[
 /// WASI runtimes that ship.
 const WASI: &[&str] = &[
     include_str!("../wasi/c.toml"),
+    include_str!("../wasi/cpp.toml"),
     include_str!("../wasi/javascript.toml"),
     include_str!("../wasi/python.toml"),
     include_str!("../wasi/wasm.toml"),
