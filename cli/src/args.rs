@@ -65,6 +65,8 @@ pub(crate) enum Command {
     Runtimes(Json),
     /// Measure what a run costs here beside a bare process
     Bench(Bench),
+    /// Interpreters inside the WASI worker: build them, or show what is there
+    Guests(Guests),
     /// Print the OpenAPI document
     Openapi,
 }
@@ -90,6 +92,10 @@ impl Args {
             }
             Command::Doctor(a) | Command::Runtimes(a) => a.json,
             Command::Bench(a) => a.json,
+            Command::Guests(a) => match &a.command {
+                GuestsCommand::Build(a) => a.json,
+                GuestsCommand::List(a) => a.json,
+            },
         }
     }
 
@@ -108,9 +114,37 @@ impl Args {
             | Command::Doctor(_)
             | Command::Runtimes(_)
             | Command::Bench(_)
+            | Command::Guests(_)
             | Command::Openapi => "error",
         }
     }
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Guests {
+    #[command(subcommand)]
+    pub(crate) command: GuestsCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum GuestsCommand {
+    /// Build them from source, cached; the first time takes minutes
+    Build(GuestsBuild),
+    /// Show what is installed
+    List(Json),
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct GuestsBuild {
+    /// Only these, such as `python` [default: all]
+    #[arg(value_name = "GUEST")]
+    pub(crate) names: Vec<String>,
+    /// Where they go; replaced as a whole [default: --guests, else beside the binary]
+    #[arg(long)]
+    pub(crate) out: Option<PathBuf>,
+    /// Print one JSON document
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Clone, ClapArgs)]

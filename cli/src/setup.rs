@@ -58,11 +58,7 @@ pub(crate) async fn engine_over(
 
 /// How the executor of this host is set up.
 pub(crate) fn config(host: &Host, cases: usize) -> Result<Config> {
-    let beside = std::env::current_exe()?
-        .parent()
-        .map(Path::to_owned)
-        .unwrap_or_default();
-    let bin = host.bin.clone().unwrap_or_else(|| beside.clone());
+    let bin = bin(host)?;
     for name in ["assize-keeper", "assize-jail"] {
         anyhow::ensure!(
             bin.join(name).exists(),
@@ -94,7 +90,15 @@ pub(crate) fn config(host: &Host, cases: usize) -> Result<Config> {
     })
 }
 
-fn guests(host: &Host, bin: &Path) -> Option<PathBuf> {
+/// Where the other binaries are.
+pub(crate) fn bin(host: &Host) -> Result<PathBuf> {
+    let this = std::env::current_exe()?;
+    let beside = this.parent().map(Path::to_owned).unwrap_or_default();
+    Ok(host.bin.clone().unwrap_or(beside))
+}
+
+/// The directory of installed guests, if there is one.
+pub(crate) fn guests(host: &Host, bin: &Path) -> Option<PathBuf> {
     let places = [
         bin.join("guests"),
         bin.join("../guests"),

@@ -209,7 +209,7 @@ fn generated(seed: u64) -> String {
             "import math\nprint(math.sqrt(abs({a})), math.sin(float({b}) % 1e6), math.log1p(abs(float({c}))), math.fsum([{a}, {b}, {c}]))"
         ),
         3 => format!(
-            "print(sorted([{a}, {b}, {c}, {d}], key=lambda x: (-abs(x) % 97, x)), [hash(x) for x in ({a}, {b}, {c})])"
+            "print(sorted([{a}, {b}, {c}, {d}], key=lambda x: (-abs(x) % 97, x)), [hash(int(x) % 99991) for x in ({a}, {b}, {c})])"
         ),
         4 => format!(
             "d = {{i: i * {a} for i in range(6)}}\nprint(d, list(d.items())[::-1], sum(map(float, d.values())))"

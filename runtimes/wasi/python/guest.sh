@@ -13,7 +13,7 @@ harness() {
 
 inputs() {
     echo "$cpython_sha256 $crates $ziglang_sha256"
-    cat "$here"/python/*
+    cat "$here"/python/*.*
     harness | xargs -r cat
 }
 
