@@ -219,7 +219,7 @@ fn get(
     let name = slice(memory, name, name_len)?;
     let source = slice(memory, source, source_len)?;
     // A long source compiles into a longer entry, and hashing takes time.
-    if source.len() > MAX_ENTRY {
+    if name.len() > MAX_ENTRY || source.len() > MAX_ENTRY {
         host.code = Code::none();
     }
     Ok(host.code.ask(name, source))

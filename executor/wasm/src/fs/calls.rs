@@ -8,7 +8,7 @@ use wasmtime::{Caller, Linker, Result, bail};
 
 use super::descriptors::{Files, Open, TooMuch};
 use super::errno::Errno;
-use super::tree::{Content, Kind, Node};
+use super::tree::{Content, Kind, MAX_PATH, Node};
 use crate::abi::{memory, slice, slice_mut};
 use crate::clock::Now;
 use crate::host::Host;
@@ -206,7 +206,12 @@ type Errnoed<T> = std::result::Result<T, Errno>;
 
 impl Call<'_> {
     fn path(&self, path: u32, len: u32) -> Result<Errnoed<String>> {
-        let path = std::str::from_utf8(slice(self.memory, path, len)?);
+        let path = slice(self.memory, path, len)?;
+        // Before it is looked at: it may be all of the guest's memory.
+        if path.len() > MAX_PATH {
+            return Ok(Err(Errno::NAMETOOLONG));
+        }
+        let path = std::str::from_utf8(path);
         Ok(path.map(str::to_owned).map_err(|_| Errno::ILSEQ))
     }
 

@@ -15,8 +15,9 @@ use crate::stdin::Input;
 /// Open at once; one more is `EMFILE`.
 const MAX_OPEN: usize = 1024;
 
-/// Most random bytes of one read: all guests of the worker wait for it.
-const MAX_RANDOM: usize = 64 << 10;
+/// Most bytes of one read of a device that never ends: a read may name a
+/// thousand buffers, and all guests of the worker wait for it.
+const MAX_DEVICE: usize = 64 << 10;
 
 /// The directories that are open from the start have these numbers.
 const FIRST: usize = 3;
@@ -316,11 +317,12 @@ impl Files {
             },
             Device::Null => Ok(0),
             Device::Zero => {
-                into.fill(0);
-                Ok(into.len())
+                let some = into.len().min(MAX_DEVICE);
+                into[..some].fill(0);
+                Ok(some)
             }
             Device::Random => {
-                let some = into.len().min(MAX_RANDOM);
+                let some = into.len().min(MAX_DEVICE);
                 let filled = self.random.fill(&mut into[..some]);
                 filled.map(|()| some).map_err(|_| Errno::IO)
             }

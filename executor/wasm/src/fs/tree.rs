@@ -12,7 +12,7 @@ use super::errno::Errno;
 
 /// Longest file name, and longest path of one call, as Linux has them.
 const MAX_NAME: usize = 255;
-const MAX_PATH: usize = 4096;
+pub(crate) const MAX_PATH: usize = 4096;
 
 /// What a write may not exceed beyond: one file's largest size.
 const MAX_FILE: u64 = 1 << 40;
