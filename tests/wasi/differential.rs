@@ -212,7 +212,7 @@ fn generated(seed: u64) -> String {
             "print(sorted([{a}, {b}, {c}, {d}], key=lambda x: (-abs(x) % 97, x)), [hash(int(x) % 99991) for x in ({a}, {b}, {c})])"
         ),
         4 => format!(
-            "d = {{i: i * {a} for i in range(6)}}\nprint(d, list(d.items())[::-1], sum(map(float, d.values())))"
+            "d = {{i: i * {a} for i in range(6)}}\nprint(d, list(d.items())[::-1], max(map(float, d.values())))"
         ),
         5 => format!(
             "import json\nprint(json.dumps({{'a': {a}, 'b': [{b}, None, True], 'c': str({c})}}, sort_keys=True), json.loads('[1.5e3, 2]'))"
