@@ -90,6 +90,7 @@ mkdir -p "$(dirname "$out")"
 next=$out.new.$$
 rm -rf "$next"
 mkdir "$next"
+trap 'rm -rf "$tmp" "$next"' EXIT
 
 # make GUEST: from the cache, or built into it, and copied to the new directory.
 # Runs in a shell of its own: each guest.sh defines the same names.

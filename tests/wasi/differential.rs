@@ -206,13 +206,13 @@ fn generated(seed: u64) -> String {
             "print(round({a} / 3, 4), f'{{{b}:.10g}} {{{c}:>20,}} {{{d}:e}}', repr(float({a})))"
         ),
         2 => format!(
-            "import math\nprint(math.sqrt(abs({a})), math.sin(float({b}) % 1e6), math.log1p(abs(float({c}))), math.fsum([{a}, {b}, {c}]))"
+            "import math\nprint(math.sqrt(abs({a})), '%.12f %.12g' % (math.sin(float({b}) % 1e6), math.log1p(abs(float({c})))), math.fsum([{a}, {b}, {c}]))"
         ),
         3 => format!(
             "print(sorted([{a}, {b}, {c}, {d}], key=lambda x: (-abs(x) % 97, x)), [hash(int(x) % 99991) for x in ({a}, {b}, {c})])"
         ),
         4 => format!(
-            "d = {{i: i * {a} for i in range(6)}}\nprint(d, list(d.items())[::-1], sum(map(float, d.values())))"
+            "d = {{i: i * {a} for i in range(6)}}\nprint(d, list(d.items())[::-1], max(map(float, d.values())))"
         ),
         5 => format!(
             "import json\nprint(json.dumps({{'a': {a}, 'b': [{b}, None, True], 'c': str({c})}}, sort_keys=True), json.loads('[1.5e3, 2]'))"
@@ -221,13 +221,13 @@ fn generated(seed: u64) -> String {
             "from fractions import Fraction\nfrom decimal import Decimal\nprint(Fraction(int({a}) or 1, 7) ** 3, Decimal(int({b})) / 7, Decimal('1') / 3)"
         ),
         7 => format!(
-            "try:\n    print([1, 2, 3][int({a})])\nexcept (IndexError, OverflowError) as e:\n    print(type(e).__name__, e)\ntry:\n    int('x{b}')\nexcept ValueError as e:\n    print(e)"
+            "try:\n    print([1, 2, 3][int({a}) % 99991])\nexcept (IndexError, OverflowError) as e:\n    print(type(e).__name__, e)\ntry:\n    int('x{b}')\nexcept ValueError as e:\n    print(e)"
         ),
         8 => format!(
             "import re, textwrap\ns = str({a}) + ' ' + str({b})\nprint(re.findall(r'\\d+', s), s.title(), textwrap.wrap(s * 4, 30), s.encode().hex()[:40])"
         ),
         9 => format!(
-            "import random, hashlib\nr = random.Random(int({a}))\nprint([r.randint(0, 10**6) for _ in range(5)], r.random(), r.gauss(0, 1), hashlib.sha256(str({b}).encode()).hexdigest())"
+            "import random, hashlib\nr = random.Random(int({a}))\nprint([r.randint(0, 10**6) for _ in range(5)], r.random(), hashlib.sha256(str({b}).encode()).hexdigest())"
         ),
         10 => format!(
             "import itertools, collections, heapq, bisect\nx = [int({a}) % 17, int({b}) % 13, int({c}) % 11]\nprint(list(itertools.permutations(x))[:4], collections.Counter(x * 2).most_common(2), heapq.nsmallest(2, x), bisect.bisect(sorted(x), 5))"
