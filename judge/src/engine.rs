@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use assize_executor::{Backend, End, Executor, Fault, Limit, Outcome, Sealed, Usage};
 use assize_policies::{Profile, Profiles};
-use assize_runtimes::{Built, Registry, Role, Runnable};
+use assize_runtimes::{Built, Registry, Role};
 
 use crate::case::{
     Case, Comparison, Integrity, Judgement, Run, RunResult, Submission, Test, TestKind, TestResult,
@@ -228,7 +228,6 @@ impl Engine {
         by: &Comparison,
     ) -> Result<TestResult, Fault> {
         let Trials {
-            case,
             submission,
             runnable,
             ..
@@ -253,7 +252,7 @@ impl Engine {
                 kwargs,
                 returns,
             } => self
-                .call_test(case, submission, runnable, function, args, kwargs, returns)
+                .call_test(trials, function, args, kwargs, returns)
                 .await
                 .map(Tried::from),
             TestKind::Script {
@@ -298,20 +297,24 @@ impl Engine {
 
     async fn call_test(
         &self,
-        case: &Case,
-        submission: &Submission,
-        runnable: &Runnable,
+        trials: &Trials<'_>,
         function: &str,
         args: &[Json],
         kwargs: &[(String, Json)],
         returns: &Json,
     ) -> Result<(Verdict, String, Outcome), Fault> {
+        let Trials {
+            case,
+            submission,
+            runnable,
+            ..
+        } = trials;
         let Submission {
             limits,
             policy,
             runtime,
             ..
-        } = submission;
+        } = &**submission;
         let harness = runtime.manifest.harness.as_ref();
         let dialect = harness.ok_or_else(|| Fault::Host("a language without harness".into()))?;
         let mut attempt = 0;

@@ -20,7 +20,7 @@ use crate::verdict::Verdict;
 #[derive(Debug)]
 pub enum Opened<'a> {
     /// Its tests can be tried.
-    Ready(Trials<'a>),
+    Ready(Box<Trials<'a>>),
     /// The candidate's compiler refused it.
     Refused(CompileReport),
     /// There is no checker or interactor: why, in one line.
@@ -129,7 +129,7 @@ impl Engine {
             }
             Some(_) | None => None,
         };
-        Ok(Opened::Ready(Trials {
+        Ok(Opened::Ready(Box::new(Trials {
             engine: self,
             case,
             submission: Cow::Borrowed(&case.submission),
@@ -137,7 +137,7 @@ impl Engine {
             quick,
             validator,
             compile,
-        }))
+        })))
     }
 
     /// Whatever stands in its way: the tests are then not tried quickly.
