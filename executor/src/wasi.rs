@@ -18,6 +18,7 @@ use assize_wire::worker::{
     Captured, ModuleRef, SOCKET_FD, WasiEnd, WasiLimits, WasiPlan, WasiReport, WorkerReply,
     WorkerRequest,
 };
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tokio::sync::{Semaphore, SemaphorePermit, oneshot};
 
 use crate::channel::Channel;
@@ -492,18 +493,7 @@ fn manage(home: &Home, first: Option<Running>, worker: &Worker, stopping: &Atomi
         if stopping.load(Ordering::SeqCst) {
             link.hang_up();
         }
-        let mut served = 0;
-        while let Ok((WorkerReply::Done(report), _)) = frame::recv(&link.socket) {
-            let mut pending = lock(&link.pending);
-            if let Some(waiting) = pending.remove(&report.id) {
-                let _ = waiting.send(*report);
-            }
-            served += 1;
-            // Nobody who has not been given the link yet can add to it.
-            if served >= home.runs && pending.is_empty() && retire(worker, &link) {
-                break;
-            }
-        }
+        let served = serve(&link, worker, home.runs);
         *lock(&worker.link) = None;
         // Dropping the senders is the news that these runs lost their worker.
         lock(&link.pending).clear();
@@ -519,15 +509,37 @@ fn manage(home: &Home, first: Option<Running>, worker: &Worker, stopping: &Atomi
     }
 }
 
-/// Takes the link away from those who come, if nobody who came has it still.
-fn retire(worker: &Worker, link: &Arc<Link>) -> bool {
-    let mut current = lock(&worker.link);
-    // Ours, the worker's, and none of a run that is about to use it.
-    let unused = Arc::strong_count(link) == 2;
-    if unused {
-        *current = None;
+/// How long a worker that is to be replaced may be silent before it is looked
+/// at again whether anybody still uses it.
+const LOOK: Timespec = Timespec {
+    tv_sec: 0,
+    tv_nsec: 20_000_000,
+};
+
+/// Hands answers over until the worker ends or has served so many runs: then
+/// nobody new is given the link, and those who have it are waited for.
+fn serve(link: &Arc<Link>, worker: &Worker, runs: u64) -> u64 {
+    let mut served = 0;
+    loop {
+        if served >= runs {
+            *lock(&worker.link) = None;
+            // Whoever still holds it may be about to ask something of it.
+            if Arc::strong_count(link) == 1 {
+                return served;
+            }
+            let mut waiting = [PollFd::new(&link.socket, PollFlags::IN)];
+            if !matches!(poll(&mut waiting, Some(&LOOK)), Ok(1..)) {
+                continue;
+            }
+        }
+        let Ok((WorkerReply::Done(report), _)) = frame::recv(&link.socket) else {
+            return served;
+        };
+        if let Some(waiting) = lock(&link.pending).remove(&report.id) {
+            let _ = waiting.send(*report);
+        }
+        served += 1;
     }
-    unused
 }
 
 fn wire_plan(id: u64, plan: Plan) -> Result<(WorkerRequest, Vec<OwnedFd>), Fault> {

@@ -66,18 +66,6 @@ fn a_worker_is_held_like_a_program_and_more() {
             std::fs::read_link(format!("/proc/{pid}/ns/net")).unwrap(),
             ours
         );
-        // It sees nothing that can be written but its own scratch.
-        let mounts = std::fs::read_to_string(format!("/proc/{pid}/mounts")).unwrap();
-        let writable = mounts.lines().filter_map(|l| {
-            let fields: Vec<&str> = l.split(' ').collect();
-            (fields[3].split(',').next() == Some("rw")).then(|| fields[1].to_owned())
-        });
-        for path in writable {
-            let own = ["/work", "/tmp", "/dev", "/proc"]
-                .iter()
-                .any(|p| path.starts_with(p));
-            assert!(own, "{path}");
-        }
     }
     engine.executor().shutdown();
 }
