@@ -36,6 +36,10 @@ pub(crate) const GUESTS: &str = "/assize/guests";
 /// worker itself is taken for stuck and replaced.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// Times its virtual wall limit that a deterministic run may really take; the
+/// worker's own `SLOWEST`.
+const COUNTED_SLOWEST: u32 = 20;
+
 /// What holds a run in the worker, beside what holds the worker.
 const ENFORCED: [&str; 9] = [
     "wasm.memory",
@@ -74,6 +78,18 @@ struct Worker {
 /// MiB that the runs of one worker may need together; what its cell grants,
 /// less the worker itself.
 const ROOM: u32 = 3584;
+
+/// How long an answer may take before the worker is taken for stuck.
+fn patience(plan: &Plan) -> Duration {
+    let wall = Duration::from_millis(plan.limits.wall_ms);
+    let longest = match &plan.target {
+        // Virtual time is no measure of how long a run really takes; the
+        // worker itself gives up on it at this point.
+        Target::Wasi(_, Time::Counted) => wall.saturating_mul(COUNTED_SLOWEST),
+        Target::Wasi(_, Time::Real) | Target::Native => wall,
+    };
+    longest.saturating_add(PATIENCE)
+}
 
 /// MiB that a run may come to need.
 fn needs(plan: &Plan) -> u32 {
@@ -128,6 +144,15 @@ impl Worker {
         let room = self.room.acquire_many(needs).await;
         place.room = Some(room.map_err(|_| Fault::ShuttingDown)?);
         Ok(place)
+    }
+
+    /// Gives nobody else a link that leads nowhere: they would lose an attempt
+    /// on it.
+    fn abandon(&self, link: &Arc<Link>) {
+        let mut current = lock(&self.link);
+        if current.as_ref().is_some_and(|c| Arc::ptr_eq(c, link)) {
+            *current = None;
+        }
     }
 
     /// What those who are in and those who wait need together.
@@ -269,18 +294,22 @@ impl Workers {
     async fn run_on(&self, worker: &Worker, plan: Plan) -> Result<Outcome, Fault> {
         let link = self.link(worker).await?;
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
-        let patience = Duration::from_millis(plan.limits.wall_ms).saturating_add(PATIENCE);
+        let patience = patience(&plan);
         let wanted: Vec<String> = plan.collect.iter().map(|c| c.path.clone()).collect();
         let (request, fds) = wire_plan(id, plan)?;
         let (sender, answer) = oneshot::channel();
         lock(&link.pending).insert(id, sender);
         let guard = CancelOnDrop { link: &link, id };
-        link.send(&request, &fds)?;
+        if let Err(fault) = link.send(&request, &fds) {
+            worker.abandon(&link);
+            return Err(fault);
+        }
         drop(fds);
         let report = match tokio::time::timeout(patience, answer).await {
             Ok(Ok(report)) => report,
             Ok(Err(_)) => return Err(Fault::CellLost("the wasm worker died".into())),
             Err(_) => {
+                worker.abandon(&link);
                 link.hang_up();
                 return Err(Fault::CellLost("the wasm worker did not answer".into()));
             }

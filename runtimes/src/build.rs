@@ -160,7 +160,12 @@ impl Program {
             ("artefact", compile.artefact.as_str()),
         ];
         let argv = fill(&compile.argv, &holes, &sources);
-        let plan = compile_plan(argv, pack, &compile.artefact, compile_policy);
+        let mut plan = compile_plan(argv, pack, &compile.artefact, compile_policy);
+        if self.time == Time::Counted {
+            // Compilers put this in the place of today's date.
+            let beginning = ("SOURCE_DATE_EPOCH".to_owned(), "1577836800".to_owned());
+            plan.env.push(beginning);
+        }
         let outcome = executor.run(plan).await?;
         let (report, artefact) = take_artefact(outcome, &compile.artefact);
         let Some(artefact) = artefact else {

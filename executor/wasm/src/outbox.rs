@@ -80,5 +80,7 @@ fn size(reply: &WorkerReply) -> usize {
 }
 
 fn payload(report: &WasiReport) -> usize {
-    report.stdout.data.len() + report.stderr.data.len() + report.report.data.len()
+    let files = report.collected.iter().flatten().map(Vec::len);
+    let streams = [&report.stdout, &report.stderr, &report.report];
+    files.chain(streams.map(|s| s.data.len())).sum()
 }

@@ -6,6 +6,7 @@ use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
+use assize_wire::plan::{Collect, CollectError};
 use assize_wire::worker::{Captured, ModuleRef, WasiEnd, WasiPlan, WasiReport};
 use tokio::sync::oneshot::Receiver;
 use wasmtime::error::Context as _;
@@ -29,6 +30,10 @@ use crate::stdin::Input;
 
 /// Longest text of a trap or a fault.
 const MAX_TEXT: usize = 500;
+
+/// Bytes of all files handed back; a frame holds 96 MiB, and streams come on
+/// top.
+const MAX_COLLECTED: usize = 48 << 20;
 
 /// Fuel between two looks at what else there is to do: about 10 ms.
 const TURN: u64 = 10_000_000;
@@ -98,11 +103,7 @@ pub(crate) async fn run(
         stdout: host.files.stdout.take(),
         stderr: host.files.stderr.take(),
         report: host.report.take(),
-        collected: plan
-            .collect
-            .iter()
-            .map(|want| host.files.collect(want))
-            .collect(),
+        collected: collect(&plan.collect, &host.files),
         cpu_ns: nanoseconds(meter.cpu),
         wall_ns: nanoseconds(real),
         fuel: spent.map(|spent| spent.fuel),
@@ -219,6 +220,17 @@ fn prepare(shared: &Shared, plan: &WasiPlan, fds: Vec<OwnedFd>) -> wasmtime::Res
         }
     }
     Ok(Prepared { program, store })
+}
+
+/// Files to hand back: as many as a report can carry beside the rest.
+fn collect(wanted: &[Collect], files: &Files) -> Vec<Result<Vec<u8>, CollectError>> {
+    let mut room = MAX_COLLECTED;
+    let one = |want: &Collect| {
+        let data = files.collect(want)?;
+        room = room.checked_sub(data.len()).ok_or(CollectError::TooLarge)?;
+        Ok(data)
+    };
+    wanted.iter().map(one).collect()
 }
 
 /// What an error out of a guest means.

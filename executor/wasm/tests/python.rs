@@ -559,3 +559,70 @@ except RuntimeError as e: print(e)
         "late\n[0, 1, 2] [3, 1, 2]\n1\nevery task waits for another: nothing can ever happen\n",
     );
 }
+
+#[test]
+fn names_are_paid_for_and_what_is_cut_off_is_given_back() {
+    let source = r#"
+import errno, os
+made = 0
+try:
+    while made < 5000: os.link('main.py', f'n{made}'); made += 1
+except OSError as e: print(made, e.errno == errno.ENOSPC)
+for name in os.listdir('.'):
+    if name != 'main.py': os.unlink(name)
+again = 0
+try:
+    while again < 5000: os.link('main.py', f'n{again}'); again += 1
+except OSError: print(again == made)
+"#;
+    prints(
+        script(source).limits(|limits| limits.files = 100),
+        "99 True\nTrue\n",
+    );
+}
+
+#[test]
+fn listings_held_open_are_bounded() {
+    let source = r#"
+import os
+for i in range(3000): open(f'{i:0240}', 'w').close()
+held = []
+try:
+    for _ in range(1000):
+        it = os.scandir('.'); next(it); held.append(it)
+except OSError: print(len(held) < 30)
+for it in held: it.close()
+print(len(os.listdir('.')))
+"#;
+    prints(script(source), "True\n3001\n");
+}
+
+#[test]
+fn one_call_never_reads_for_long() {
+    let source = "import os\nfd = os.open('/dev/zero', os.O_RDONLY)\n\
+                  print(len(os.read(fd, 50 << 20)) <= 1 << 20)\n\
+                  open('big', 'wb').write(bytes(5 << 20)); fd = os.open('big', os.O_RDONLY)\n\
+                  print(len(os.read(fd, 5 << 20)), len(open('big', 'rb').read()))\n";
+    prints(script(source), "True\n1048576 5242880\n");
+}
+
+#[test]
+fn a_program_that_decodes_itself_is_never_kept() {
+    let worker = worker();
+    let main = b"# -*- coding: idna -*-\nprint('victim')\n";
+    let poison =
+        b"import codecs\ncodecs.CodecInfo = lambda **k: (_ for _ in ()).throw(SystemExit)\n";
+    let run = |poisoned: bool| {
+        let run = Run::guest("python", &["python3", "/work/main.py"]).file("main.py", main);
+        if poisoned {
+            run.file("stringprep.py", poison)
+        } else {
+            run
+        }
+    };
+    let honest = worker.run(run(false)).stdout.data;
+    for _ in 0..6 {
+        worker.run(run(true));
+    }
+    assert_eq!(worker.run(run(false)).stdout.data, honest);
+}

@@ -46,8 +46,22 @@ static void put(PyObject *code) {
     }
 }
 
+/* Whether one of the first two lines may name an encoding. Decoding then runs
+ * a codec, which is Python: one that imports a module of the program's own
+ * directory would run the program before the door is closed. */
+static int has_cookie(const char *source, size_t length) {
+    int lines = 0;
+    for (size_t i = 0; i < length && lines < 2; i++) {
+        if (source[i] == '\n' || source[i] == '\r') lines++;
+        if (length - i >= 6 && memcmp(source + i, "coding", 6) == 0) return 1;
+    }
+    return 0;
+}
+
 PyObject *compile_program(const char *source, size_t length, const char *path) {
-    int32_t answer = host_code_get(path, (uint32_t)strlen(path), source, (uint32_t)length);
+    int32_t answer = has_cookie(source, length)
+        ? -2
+        : host_code_get(path, (uint32_t)strlen(path), source, (uint32_t)length);
     PyObject *code = answer >= 0 ? take(answer) : NULL;
     if (code) return code;
     if (strlen(source) == length) {

@@ -10,10 +10,15 @@ use super::descriptors::{Files, Open, TooMuch};
 use super::errno::Errno;
 use super::tree::{Content, Kind, MAX_PATH, Node};
 use crate::abi::{memory, slice, slice_mut};
-use crate::clock::Now;
+use crate::clock::{self, Now};
 use crate::host::Host;
 
 const WASI: &str = "wasi_snapshot_preview1";
+
+/// Most bytes of one call, which nothing interrupts: a thousand buffers may all
+/// be the guest's whole memory. Less than was asked for is what any program
+/// must expect.
+const MAX_CALL: u32 = 1 << 20;
 
 /// Most buffers of one call.
 const MAX_VECTORS: u32 = 1024;
@@ -55,7 +60,11 @@ fn with(
     let now = Now::of(&*caller);
     let (memory, host) = memory(caller)?.data_and_store_mut(&mut *caller);
     let files = &mut host.files;
-    call(Call { memory, files, now }).map(Errno::of)
+    let before = files.tree.work;
+    let done = call(Call { memory, files, now }).map(Errno::of);
+    let worked = caller.data().files.tree.work - before;
+    clock::charge(caller, worked)?;
+    done
 }
 
 /// Two kinds of failure: the guest's memory ends before its pointer (a trap),
@@ -225,8 +234,14 @@ impl Call<'_> {
     fn names(&self, fd: u32, path: u32, len: u32) -> Result<Errnoed<(Node, Option<String>)>> {
         let path = attempt!(self.path(path, len)?);
         let directory = attempt!(self.files.directory(fd));
-        let found = self.files.tree.parent(directory, &path);
-        Ok(found.map(|(parent, name)| (parent, name.map(str::to_owned))))
+        let (parent, name) = attempt!(self.files.tree.parent(directory, &path));
+        // A trailing slash wants a directory, if there is anything.
+        if let (true, Some(name)) = (path.ends_with('/'), name)
+            && let Ok(node) = self.files.tree.child(parent, name)
+        {
+            attempt!(self.files.tree.entries(node));
+        }
+        Ok(Ok((parent, name.map(str::to_owned))))
     }
 
     /// The file behind a descriptor that is open for writing.
@@ -339,6 +354,7 @@ impl Call<'_> {
         let mut total = 0u32;
         for at in 0..count {
             let (pointer, len) = self.vector(vectors, at)?;
+            let len = len.min(MAX_CALL - total);
             let into = slice_mut(self.memory, pointer, len)?;
             let offset = offset.map(|offset| offset.saturating_add(u64::from(total)));
             let read = match self.files.read(fd, offset, into) {
@@ -347,10 +363,11 @@ impl Call<'_> {
                 Err(errno) => return Ok(Err(errno)),
             };
             total = total.saturating_add(read);
-            if read < len {
+            if read < len || total == MAX_CALL {
                 break;
             }
         }
+        self.files.tree.work = self.files.tree.work.saturating_add(u64::from(total));
         self.put_u32(out, total)
     }
 
@@ -369,6 +386,7 @@ impl Call<'_> {
         let mut total = 0u32;
         for at in 0..count {
             let (pointer, len) = self.vector(vectors, at)?;
+            let len = len.min(MAX_CALL - total);
             let bytes = slice(self.memory, pointer, len)?;
             let offset = offset.map(|offset| offset.saturating_add(u64::from(total)));
             match self.files.write(fd, offset, bytes, self.now) {
@@ -377,7 +395,11 @@ impl Call<'_> {
                 Ok(Err(_)) if total > 0 => break,
                 Ok(Err(errno)) => return Ok(Err(errno)),
             }
+            if total == MAX_CALL {
+                break;
+            }
         }
+        self.files.tree.work = self.files.tree.work.saturating_add(u64::from(total));
         self.put_u32(out, total)
     }
 
@@ -389,7 +411,11 @@ impl Call<'_> {
             2 => attempt!(self.files.tree.size(held.node)),
             _ => return Ok(Err(Errno::INVAL)),
         };
-        let to = attempt!(from.checked_add_signed(delta).ok_or(Errno::INVAL));
+        let to = from.checked_add_signed(delta);
+        let to = attempt!(
+            to.filter(|to| i64::try_from(*to).is_ok())
+                .ok_or(Errno::INVAL)
+        );
         slice_mut(self.memory, out, 8)?.copy_from_slice(&to.to_le_bytes());
         attempt!(self.files.held_mut(fd)).position = to;
         Ok(Ok(()))

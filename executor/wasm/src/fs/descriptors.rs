@@ -7,13 +7,16 @@ use std::sync::Arc;
 use assize_wire::plan::{Collect, CollectError, PackEntry};
 
 use super::errno::Errno;
-use super::tree::{Budget, Content, Device, Kind, Node, Tree};
+use super::tree::{Budget, Content, Device, Kind, NAME, Node, Tree};
 use crate::capture::Bounded;
 use crate::clock::{Now, Random};
 use crate::stdin::Input;
 
 /// Open at once; one more is `EMFILE`.
 const MAX_OPEN: usize = 1024;
+
+/// Names in listings at once: some 10 MB.
+const MAX_LISTED: usize = 1 << 16;
 
 /// Most bytes of one read of a device that never ends: a read may name a
 /// thousand buffers, and all guests of the worker wait for it.
@@ -81,6 +84,8 @@ pub(crate) struct Files {
     pub(crate) stdout: Bounded,
     pub(crate) stderr: Bounded,
     pub(crate) random: Random,
+    /// Names in the listings of all that is open.
+    listed: usize,
 }
 
 /// A write that ends the run: more on standard output than is allowed.
@@ -165,6 +170,7 @@ impl Files {
             stdout: setup.stdout,
             stderr: setup.stderr,
             random: setup.random,
+            listed: 0,
         })
     }
 
@@ -178,6 +184,7 @@ impl Files {
             stdout: Bounded::new(0),
             stderr: Bounded::new(0),
             random: Random::Seeded(0),
+            listed: 0,
         }
     }
 
@@ -262,7 +269,10 @@ impl Files {
     pub(crate) fn close(&mut self, fd: u32) -> Result<(), Errno> {
         let open = self.table.get_mut(fd as usize).and_then(Option::take);
         match open.ok_or(Errno::BADF)? {
-            Open::Node(held) => self.tree.close(held.node),
+            Open::Node(held) => {
+                self.listed -= held.listing.len();
+                self.tree.close(held.node);
+            }
             Open::Device(_) => {}
         }
         Ok(())
@@ -395,11 +405,18 @@ impl Files {
     pub(crate) fn list(&mut self, fd: u32) -> Result<(), Errno> {
         let node = self.directory(fd)?;
         let entries: &BTreeMap<_, _> = self.tree.entries(node)?;
+        let before = self.held(fd)?.listing.len();
+        let listed = self.listed - before + entries.len() + 2;
+        if listed > MAX_LISTED {
+            return Err(Errno::NOMEM);
+        }
         let listing = [(".".into(), node), ("..".into(), node)]
             .into_iter()
             .chain(entries.iter().map(|(name, node)| (name.clone(), *node)))
             .collect();
+        self.tree.work = self.tree.work.saturating_add(NAME * entries.len() as u64);
         self.held_mut(fd)?.listing = listing;
+        self.listed = listed;
         Ok(())
     }
 }

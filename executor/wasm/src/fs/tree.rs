@@ -17,6 +17,10 @@ pub(crate) const MAX_PATH: usize = 4096;
 /// What a write may not exceed beyond: one file's largest size.
 const MAX_FILE: u64 = 1 << 40;
 
+/// Most bytes that a file holds beyond its length, so that appending does not
+/// copy it each time.
+const SPARE: usize = 64 << 10;
+
 /// A file or directory, by number; its `st_ino` as well.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Node(usize);
@@ -100,7 +104,13 @@ pub(crate) struct Tree {
     inodes: Vec<Option<Inode>>,
     free: Vec<usize>,
     budget: Budget,
+    /// Bytes moved and names listed so far, a name counting as [`NAME`]: what
+    /// calls cost here and not in the guest.
+    pub(crate) work: u64,
 }
+
+/// What listing a name counts as.
+pub(crate) const NAME: u64 = 64;
 
 impl Tree {
     /// An empty root, itself read-only. Making the tree costs no budget until
@@ -126,6 +136,7 @@ impl Tree {
                 bytes: u64::MAX,
                 inodes: u64::MAX,
             },
+            work: 0,
         };
         let root = Inode::new(Kind::Directory(BTreeMap::new()), now, true);
         tree.inodes.push(Some(root));
@@ -343,11 +354,17 @@ impl Tree {
         if matches!(self.get(node)?.kind, Kind::Directory(_)) {
             return Err(Errno::PERM);
         }
+        let left = self.budget.inodes;
         let entries = self.entries_mut(parent)?;
         if entries.contains_key(name) {
             return Err(Errno::EXIST);
         }
+        // A name takes memory too, and there is no end of names.
+        if left == 0 {
+            return Err(Errno::NOSPC);
+        }
         entries.insert(name.into(), node);
+        self.budget.inodes -= 1;
         let inode = self.get_mut(node)?;
         inode.links += 1;
         inode.changed = now;
@@ -466,6 +483,10 @@ impl Tree {
     fn unname(&mut self, node: Node) {
         if let Ok(inode) = self.get_mut(node) {
             inode.links = inode.links.saturating_sub(1);
+            let paid = inode.links > 0;
+            if paid {
+                self.budget.inodes = self.budget.inodes.saturating_add(1);
+            }
             self.free_if_unused(node);
         }
     }
@@ -533,10 +554,16 @@ impl Tree {
         }
         let wanted = usize::try_from(to).map_err(|_| Errno::FBIG)?;
         let own = self.own(node)?;
-        own.resize(wanted, 0);
-        if wanted < own.capacity() / 4 {
-            own.shrink_to_fit();
+        if wanted > own.capacity() {
+            // Not twice as much: what is held is to be what is paid for.
+            let spare = (wanted / 8).min(SPARE);
+            own.reserve_exact(wanted - own.len() + spare);
         }
+        own.resize(wanted, 0);
+        if own.capacity() - wanted > 2 * SPARE {
+            own.shrink_to(wanted);
+        }
+        self.work = self.work.saturating_add(grown);
         self.budget.bytes = self.budget.bytes - grown + len.saturating_sub(to);
         self.touch(node, now)
     }
