@@ -1,7 +1,7 @@
 //! The program of a request: its runtime, policy, limits and files.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use assize_executor::{FileSource, Time, plain_relative};
 use assize_judge::case::Submission;
@@ -151,6 +151,12 @@ fn limits(
 
 /// Memory of this host, in bytes; no limit above it could ever be reached.
 fn host_memory() -> u64 {
+    // It takes the kernel longer to write that file than us to admit a case.
+    static MEMORY: OnceLock<u64> = OnceLock::new();
+    *MEMORY.get_or_init(read_host_memory)
+}
+
+fn read_host_memory() -> u64 {
     let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
     let kib = text.lines().find_map(|l| {
         l.strip_prefix("MemTotal:")?
