@@ -1,8 +1,10 @@
 //! The WASI workers: wasmtime processes, each in a native cell of its own,
 //! each serving many runs at once over one socket.
 
-use std::collections::{BTreeMap, HashMap};
-use std::fs::File;
+mod home;
+mod messages;
+
+use std::collections::HashMap;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -10,22 +12,18 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use assize_cgroup::{Ceilings, Group};
 use assize_policies::Profile;
 use assize_wire::frame;
-use assize_wire::plan as wire;
-use assize_wire::worker::{
-    Captured, ModuleRef, SOCKET_FD, WasiEnd, WasiLimits, WasiPlan, WasiReport, WorkerReply,
-    WorkerRequest,
-};
+use assize_wire::worker::{WasiReport, WorkerReply, WorkerRequest};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tokio::sync::{Semaphore, SemaphorePermit, oneshot};
 
-use crate::channel::Channel;
+use self::home::{Home, Running};
+use self::messages::{outcome, wire_plan};
 use crate::keeper::Lease;
-use crate::outcome::{Backend, End, Fault, Limit, Outcome, Stream, Usage, Violation};
-use crate::plan::{Module, Plan, Target, Time};
-use crate::spawn::{Jail, host};
+use crate::outcome::{Fault, Outcome};
+use crate::plan::{Plan, Target, Time};
+use crate::spawn::host;
 
 /// Where cells find the worker's binary.
 pub(crate) const BINARY: &str = "/assize/bin/assize-wasm";
@@ -374,117 +372,6 @@ impl Drop for CancelOnDrop<'_> {
     }
 }
 
-/// How one worker is started.
-struct Home {
-    lease: Lease,
-    profile: Arc<Profile>,
-    time: Time,
-    /// Runs after which it is replaced.
-    runs: u64,
-}
-
-/// A started worker that has said what guests it has.
-struct Running {
-    jail: Jail,
-    group: Box<dyn Group>,
-    socket: UnixStream,
-    guests: Vec<String>,
-}
-
-impl Home {
-    fn start(&self) -> Result<Running, Fault> {
-        let (jail, mut group) = self.lease.open()?;
-        match self.launch(&jail, group.as_mut()) {
-            Ok((socket, guests)) => Ok(Running {
-                jail,
-                group,
-                socket,
-                guests,
-            }),
-            Err(fault) => {
-                drop(jail);
-                self.lease.close();
-                Err(fault)
-            }
-        }
-    }
-
-    fn launch(
-        &self,
-        jail: &Jail,
-        group: &mut dyn Group,
-    ) -> Result<(UnixStream, Vec<String>), Fault> {
-        let limits = self.profile.limits;
-        let (memory_bytes, processes) = (limits.memory_bytes, limits.processes);
-        group
-            .arm(Ceilings {
-                memory_bytes,
-                processes,
-            })
-            .map_err(|e| Fault::Host(e.to_string()))?;
-        let (ours, theirs) = UnixStream::pair().map_err(host)?;
-        let null = || {
-            File::options()
-                .read(true)
-                .write(true)
-                .open("/dev/null")
-                .map_err(host)
-        };
-        let stderr =
-            rustix::io::fcntl_dupfd_cloexec(std::io::stderr(), 3).map_err(|e| host(e.into()))?;
-        let fds = [
-            null()?.into(),
-            null()?.into(),
-            stderr,
-            OwnedFd::from(theirs),
-        ];
-        let mut argv = vec![BINARY, "worker", "--guests", GUESTS];
-        if self.time == Time::Counted {
-            argv.push("--deterministic");
-        }
-        let order = wire::Order::Run(Box::new(wire::Plan {
-            argv: argv.iter().map(|a| a.as_bytes().to_vec()).collect(),
-            env: vec![b"TMPDIR=/tmp".to_vec(), b"PATH=/usr/bin:/bin".to_vec()],
-            files: Vec::new(),
-            extra_fds: vec![SOCKET_FD],
-            disk_bytes: limits.disk_bytes,
-            inodes: limits.files,
-            rlimits: vec![
-                (nix::libc::RLIMIT_NOFILE, 4096),
-                (nix::libc::RLIMIT_MEMLOCK, 0),
-            ],
-            collect: Vec::new(),
-            filter: self.profile.filter.clone(),
-            sockets: false,
-            read_only: self.profile.files.read_only.clone(),
-            read_write: self.profile.files.read_write.clone(),
-        }));
-        let borrowed: Vec<_> = fds.iter().map(AsFd::as_fd).collect();
-        let lost = |e: frame::FrameError| Fault::CellNotBuilt(format!("wasm worker: {e}"));
-        frame::send(&jail.socket, &order, &borrowed).map_err(lost)?;
-        drop(fds);
-        ours.set_read_timeout(Some(Duration::from_secs(60)))
-            .map_err(host)?;
-        let (reply, _) = frame::recv::<WorkerReply>(&ours).map_err(|e| {
-            // Its init knows how it ended, which says more than end-of-file.
-            // It may also be stuck, and then says nothing.
-            let _ = jail.socket.set_read_timeout(Some(Duration::from_secs(5)));
-            let end = frame::recv::<wire::JailEvent>(&jail.socket).map(|(event, _)| event);
-            match end {
-                Ok(wire::JailEvent::Done(report)) => {
-                    Fault::CellNotBuilt(format!("the wasm worker ended: {:?}", report.end))
-                }
-                Ok(wire::JailEvent::Idle) | Err(_) => lost(e),
-            }
-        })?;
-        ours.set_read_timeout(None).map_err(host)?;
-        match reply {
-            WorkerReply::Ready { guests } => Ok((ours, guests)),
-            WorkerReply::Done(_) => Err(Fault::CellNotBuilt("wasm worker out of turn".into())),
-        }
-    }
-}
-
 /// Keeps one worker alive until the executor stops.
 fn manage(home: &Home, first: Option<Running>, worker: &Worker, stopping: &AtomicBool) {
     let mut next = first;
@@ -569,117 +456,4 @@ fn serve(link: &Arc<Link>, worker: &Worker, runs: u64) -> u64 {
         }
         served += 1;
     }
-}
-
-fn wire_plan(id: u64, plan: Plan) -> Result<(WorkerRequest, Vec<OwnedFd>), Fault> {
-    let mut fds = Vec::new();
-    let module = match plan.target {
-        Target::Wasi(Module::Guest(name), _) => ModuleRef::Guest(name),
-        Target::Wasi(Module::Compiled(sealed), _) => {
-            fds.push(sealed.open().map_err(host)?);
-            ModuleRef::Passed
-        }
-        Target::Native => return Err(Fault::NoBackend("wasi")),
-    };
-    let files = match &plan.files {
-        Some(pack) => {
-            if !pack.entries.is_empty() {
-                fds.push(pack.sealed.open().map_err(host)?);
-            }
-            pack.entries.to_vec()
-        }
-        None => Vec::new(),
-    };
-    if let Some(stdin) = &plan.stdin {
-        fds.push(stdin.open().map_err(host)?);
-    }
-    let channel = plan.channel.is_some();
-    match plan.channel {
-        Some(Channel::Socket(socket)) => fds.push(socket),
-        Some(Channel::Pipes { .. } | Channel::Stdio { .. }) => {
-            return Err(Fault::Host("pipes for a wasm guest".to_owned()));
-        }
-        None => {}
-    }
-    let ns = |ms: u64| ms.saturating_mul(1_000_000);
-    let limits = WasiLimits {
-        cpu_ns: ns(plan.limits.cpu_ms),
-        wall_ns: ns(plan.limits.wall_ms),
-        memory_bytes: plan.limits.memory_bytes,
-        disk_bytes: plan.limits.disk_bytes,
-        files: plan.limits.files,
-        stdout_bytes: plan.limits.stdout_bytes,
-        stderr_bytes: plan.limits.stderr_bytes,
-        report_bytes: plan.report_bytes,
-    };
-    let (argv, env, stdin) = (plan.argv, plan.env, plan.stdin.is_some());
-    let collect = plan.collect;
-    let plan = WasiPlan {
-        id,
-        module,
-        argv,
-        env,
-        files,
-        collect,
-        stdin,
-        channel,
-        limits,
-    };
-    Ok((WorkerRequest::Run(Box::new(plan)), fds))
-}
-
-fn outcome(
-    report: WasiReport,
-    wanted: &[String],
-    enforced: &Arc<[String]>,
-) -> Result<Outcome, Fault> {
-    let starved = report.memory_denied;
-    let end = match report.end {
-        WasiEnd::Exited(0) => End::Exited(0),
-        // It was refused memory and then failed: the limit is the cause.
-        WasiEnd::Exited(_) | WasiEnd::Trapped(_) if starved => End::Limit(Limit::Memory),
-        WasiEnd::Exited(status) => End::Exited(status),
-        WasiEnd::Trapped(name) => End::Trapped(name),
-        WasiEnd::CpuLimit => End::Limit(Limit::Cpu),
-        WasiEnd::WallLimit => End::Limit(Limit::Wall),
-        WasiEnd::OutputLimit => End::Limit(Limit::Output),
-        WasiEnd::Cancelled => return Err(Fault::ShuttingDown),
-        WasiEnd::Fault(reason) => return Err(Fault::NotStarted(reason)),
-    };
-    let mut violations = Vec::new();
-    if starved {
-        let name = "memory.grow".to_owned();
-        violations.push(Violation {
-            kind: "memory",
-            name,
-            count: 1,
-        });
-    }
-    let stream = |c: Captured| Stream {
-        data: c.data,
-        total: c.total,
-    };
-    Ok(Outcome {
-        end,
-        stdout: stream(report.stdout),
-        stderr: stream(report.stderr),
-        report: stream(report.report),
-        files: wanted
-            .iter()
-            .cloned()
-            .zip(report.collected)
-            .collect::<BTreeMap<_, _>>(),
-        usage: Usage {
-            cpu: Duration::from_nanos(report.cpu_ns),
-            wall: Duration::from_nanos(report.wall_ns),
-            memory_peak: report.memory_peak_bytes,
-            processes_peak: Some(1),
-            instructions: report.fuel,
-        },
-        backend: Backend::Wasi,
-        enforced: Arc::clone(enforced),
-        missing: Arc::default(),
-        violations,
-        attempts: 1,
-    })
 }
