@@ -34,6 +34,7 @@ want /usr/bin/python3 python3
 want /usr/lib/python3/dist-packages/pytest python3-pytest
 want /usr/bin/bash bash
 want /usr/bin/curl curl
+want /usr/bin/patch patch
 want /usr/bin/unzip unzip
 want /usr/bin/make make
 want /usr/bin/xz xz-utils
