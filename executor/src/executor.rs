@@ -10,7 +10,8 @@ use assize_wire::cell::Layer;
 use tokio::sync::{Semaphore, oneshot, watch};
 
 use crate::capability::Capabilities;
-use crate::keeper::{Guests, Keeper, until_it_ends};
+use crate::guests::Guests;
+use crate::keeper::{Keeper, until_it_ends};
 use crate::outcome::{Fault, Outcome};
 use crate::plan::{Plan, Target};
 use crate::slot::{Facts, Slot};

@@ -1,11 +1,9 @@
 //! The server's side of its keeper: starting it, and holding the leases of its
 //! slots.
 
-use std::collections::BTreeMap;
 use std::io::Read;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
-use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -18,6 +16,7 @@ use assize_wire::keeper::{
 
 use crate::cell::Blueprint;
 use crate::executor::Config;
+use crate::guests::{self, Guests};
 use crate::outcome::Fault;
 use crate::spawn::{Jail, host};
 
@@ -34,19 +33,13 @@ pub struct Keeper {
     pub(crate) guests: Guests,
 }
 
-/// What is written beside the guests, read while this process may.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Guests {
-    /// Versions by guest.
-    pub(crate) versions: BTreeMap<String, String>,
-    /// `sha256:` digests by guest.
-    pub(crate) digests: BTreeMap<String, String>,
-}
-
 impl Keeper {
     /// Starts the keeper, tells it once what cells look like, and waits until
     /// it serves.
     pub fn launch(config: &Config) -> Result<Self, Fault> {
+        if let Some((worker, guests)) = &config.wasm {
+            guests::only_ours(worker, guests)?;
+        }
         let blueprint = Blueprint::survey(config)?;
         let slots = config.native_slots() + config.wasi_slots();
         let spec = blueprint.spec(config, own_name(), slots);
@@ -217,31 +210,6 @@ fn fault(refused: Refused) -> Fault {
             reason: refused.reason,
         },
         None => Fault::CellNotBuilt(refused.reason),
-    }
-}
-
-impl Guests {
-    fn read(dir: &Path) -> Self {
-        let mut found = Self::default();
-        let sums = std::fs::read_to_string(dir.join("SHA256SUMS")).unwrap_or_default();
-        for line in sums.lines() {
-            let mut words = line.split_whitespace();
-            let (Some(hex), Some(file)) = (words.next(), words.next()) else {
-                continue;
-            };
-            let Some(name) = file.strip_suffix(".cwasm") else {
-                continue;
-            };
-            found
-                .digests
-                .insert(name.to_owned(), format!("sha256:{hex}"));
-            if let Ok(version) = std::fs::read_to_string(dir.join(format!("{name}.version"))) {
-                found
-                    .versions
-                    .insert(name.to_owned(), version.trim().to_owned());
-            }
-        }
-        found
     }
 }
 

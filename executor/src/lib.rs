@@ -15,6 +15,7 @@ mod cell;
 mod channel;
 mod enforced;
 mod executor;
+mod guests;
 mod identity;
 mod keeper;
 mod outcome;

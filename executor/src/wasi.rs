@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use assize_policies::Profile;
 use assize_wire::frame;
-use assize_wire::worker::{WasiReport, WorkerReply, WorkerRequest};
+use assize_wire::worker::{SLOWEST, STACK_BYTES, WasiReport, WorkerReply, WorkerRequest};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tokio::sync::{Semaphore, SemaphorePermit, oneshot};
 
@@ -33,10 +33,6 @@ pub(crate) const GUESTS: &str = "/assize/guests";
 /// How much longer than its wall limit a run may keep us waiting before the
 /// worker itself is taken for stuck and replaced.
 const PATIENCE: Duration = Duration::from_secs(10);
-
-/// Times its virtual wall limit that a deterministic run may really take; the
-/// worker's own `SLOWEST`.
-const COUNTED_SLOWEST: u32 = 20;
 
 /// What holds a run in the worker, beside what holds the worker.
 const ENFORCED: [&str; 9] = [
@@ -83,7 +79,7 @@ fn patience(plan: &Plan) -> Duration {
     let longest = match &plan.target {
         // Virtual time is no measure of how long a run really takes; the
         // worker itself gives up on it at this point.
-        Target::Wasi(_, Time::Counted) => wall.saturating_mul(COUNTED_SLOWEST),
+        Target::Wasi(_, Time::Counted) => wall.saturating_mul(SLOWEST),
         Target::Wasi(_, Time::Real) | Target::Native => wall,
     };
     longest.saturating_add(PATIENCE)
@@ -97,6 +93,7 @@ fn needs(plan: &Plan) -> u32 {
         limits.disk_bytes,
         limits.stdout_bytes,
         limits.stderr_bytes,
+        STACK_BYTES,
     ];
     let bytes = bytes.into_iter().fold(0, u64::saturating_add);
     u32::try_from(bytes >> 20).unwrap_or(u32::MAX)
@@ -144,13 +141,14 @@ impl Worker {
         Ok(place)
     }
 
-    /// Gives nobody else a link that leads nowhere: they would lose an attempt
-    /// on it.
+    /// Has the worker behind a link replaced, and gives nobody else the link:
+    /// they would lose an attempt on it.
     fn abandon(&self, link: &Arc<Link>) {
         let mut current = lock(&self.link);
         if current.as_ref().is_some_and(|c| Arc::ptr_eq(c, link)) {
             *current = None;
         }
+        link.hang_up();
     }
 
     /// What those who are in and those who wait need together.
@@ -267,7 +265,7 @@ impl Workers {
         };
         // Room for both at once: two pairs that each held half of what they
         // need would wait for ever.
-        match worker.enter(needs(&a) + needs(&b)).await {
+        match worker.enter(needs(&a).saturating_add(needs(&b))).await {
             Ok(_place) => tokio::join!(self.run_on(worker, a), self.run_on(worker, b)),
             Err(_) => (Err(Fault::ShuttingDown), Err(Fault::ShuttingDown)),
         }
@@ -308,7 +306,6 @@ impl Workers {
             Ok(Err(_)) => return Err(Fault::CellLost("the wasm worker died".into())),
             Err(_) => {
                 worker.abandon(&link);
-                link.hang_up();
                 return Err(Fault::CellLost("the wasm worker did not answer".into()));
             }
         };
@@ -409,7 +406,7 @@ fn manage(home: &Home, first: Option<Running>, worker: &Worker, stopping: &Atomi
         if stopping.load(Ordering::SeqCst) {
             link.hang_up();
         }
-        let served = serve(&link, worker, home.runs);
+        let served = serve(&link, worker, home.runs, stopping);
         *lock(&worker.link) = None;
         // Dropping the senders is the news that these runs lost their worker.
         lock(&link.pending).clear();
@@ -434,13 +431,14 @@ const LOOK: Timespec = Timespec {
 
 /// Hands answers over until the worker ends or has served so many runs: then
 /// nobody new is given the link, and those who have it are waited for.
-fn serve(link: &Arc<Link>, worker: &Worker, runs: u64) -> u64 {
+fn serve(link: &Arc<Link>, worker: &Worker, runs: u64, stopping: &AtomicBool) -> u64 {
     let mut served = 0;
     loop {
         if served >= runs {
             *lock(&worker.link) = None;
-            // Whoever still holds it may be about to ask something of it.
-            if Arc::strong_count(link) == 1 {
+            // Whoever still holds it may be about to ask something of it. Who
+            // stops us finds no link to hang up.
+            if Arc::strong_count(link) == 1 || stopping.load(Ordering::SeqCst) {
                 return served;
             }
             let mut waiting = [PollFd::new(&link.socket, PollFlags::IN)];

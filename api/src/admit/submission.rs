@@ -19,6 +19,9 @@ use crate::types::FileSpec;
 /// several programs at once, and together they must fit its own cell.
 const WASI_MEMORY: u64 = 768 << 20;
 
+/// Most bytes of its files there: they are in the worker's memory.
+const WASI_DISK: u64 = 1 << 30;
+
 /// The parts that runs and judgements share.
 pub(super) struct Common<'a> {
     pub(super) language: &'a str,
@@ -69,6 +72,10 @@ pub(super) fn submission(
         let message = format!("the wasi backend grants at most {WASI_MEMORY} bytes; use native");
         return Err(unenforceable("limits.memory_bytes", message));
     }
+    if runtime.backend == assize_executor::Backend::Wasi && limits.disk_bytes > WASI_DISK {
+        let message = format!("the wasi backend grants at most {WASI_DISK} bytes; use native");
+        return Err(unenforceable("limits.disk_bytes", message));
+    }
     let sources = Sources {
         code: common.code,
         files: common.files,
@@ -79,7 +86,9 @@ pub(super) fn submission(
         program.time = Time::Counted;
     }
     let quick = match backend {
-        BackendChoice::Auto if limits.memory_bytes <= WASI_MEMORY => {
+        BackendChoice::Auto
+            if limits.memory_bytes <= WASI_MEMORY && limits.disk_bytes <= WASI_DISK =>
+        {
             engine.registry().quick(&runtime, &program)
         }
         BackendChoice::Auto | BackendChoice::Native | BackendChoice::Wasi => None,

@@ -4,6 +4,7 @@
 //! Every proposal that a C program or an interpreter does not need is off:
 //! most advisories of the last two years sit in those (docs/adr/001-wasi.md).
 
+use assize_wire::worker::STACK_BYTES;
 use wasmtime::error::Context as _;
 use wasmtime::{
     Config, Enabled, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig,
@@ -21,7 +22,9 @@ pub(crate) const MAX_TABLE: usize = 100_000;
 const WASM_STACK: usize = 32 << 20;
 
 /// Host functions run on the guest's stack too and need room below it.
-const FIBER_STACK: usize = WASM_STACK + (2 << 20);
+const FIBER_STACK: usize = STACK_BYTES as usize;
+
+const _: () = assert!(FIBER_STACK >= WASM_STACK + (2 << 20));
 
 /// Dirty memory a freed slot keeps mapped, to be copied back instead of
 /// unmapped and faulted in again. With `PAGEMAP_SCAN` only pages that were

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use assize_wire::plan::{Collect, CollectError};
-use assize_wire::worker::{Captured, ModuleRef, WasiEnd, WasiPlan, WasiReport};
+use assize_wire::worker::{Captured, ModuleRef, SLOWEST, WasiEnd, WasiPlan, WasiReport};
 use tokio::sync::oneshot::Receiver;
 use wasmtime::error::Context as _;
 use wasmtime::{Linker, PoolConcurrencyLimitError, Store, Trap, bail, format_err};
@@ -37,9 +37,6 @@ const MAX_COLLECTED: usize = 48 << 20;
 
 /// Fuel between two looks at what else there is to do: about 10 ms.
 const TURN: u64 = 10_000_000;
-
-/// Times its virtual wall limit that a deterministic run may really take.
-const SLOWEST: u64 = 20;
 
 /// What all runs of this worker share.
 pub(crate) struct Shared {
@@ -78,7 +75,9 @@ pub(crate) async fn run(
     let mut meter = match shared.flavour {
         Flavour::Timed => Meter::start(cpu, wall, cancel),
         // Neither clock decides there; this one only ends what is stuck.
-        Flavour::Deterministic => Meter::start(u64::MAX, wall.saturating_mul(SLOWEST), cancel),
+        Flavour::Deterministic => {
+            Meter::start(u64::MAX, wall.saturating_mul(u64::from(SLOWEST)), cancel)
+        }
     };
     let ended = meter.run(program.run(&mut store)).await;
     let real = meter.wall();

@@ -608,21 +608,38 @@ fn one_call_never_reads_for_long() {
 
 #[test]
 fn a_program_that_decodes_itself_is_never_kept() {
-    let worker = worker();
-    let main = b"# -*- coding: idna -*-\nprint('victim')\n";
-    let poison =
-        b"import codecs\ncodecs.CodecInfo = lambda **k: (_ for _ in ()).throw(SystemExit)\n";
-    let run = |poisoned: bool| {
-        let run = Run::guest("python", &["python3", "/work/main.py"]).file("main.py", main);
-        if poisoned {
-            run.file("stringprep.py", poison)
-        } else {
-            run
+    // A codec in Python imports what lies beside the program: code of the
+    // program's own, before the worker is told what its source compiles to.
+    let poison = br#"
+import codecs
+real = codecs.CodecInfo
+def fake(encode, decode, *rest, name=None, **more):
+    return real(encode, lambda data, errors='strict': ("print('POISONED')\n", len(data)), name=name)
+codecs.CodecInfo = fake
+"#;
+    for main in [
+        &b"# -*- coding: idna -*-\nprint('victim')\n"[..],
+        b"#!/usr/bin/python3\r\n# coding=idna\r\nprint('victim')\r\n",
+    ] {
+        let worker = worker();
+        let run = |poisoned: bool| {
+            let run = Run::guest("python", &["python3", "/work/main.py"]).file("main.py", main);
+            let run = if poisoned {
+                run.file("stringprep.py", poison)
+            } else {
+                run
+            };
+            worker.run(run).stdout.data
+        };
+        let honest = run(false);
+        for _ in 0..6 {
+            assert_eq!(
+                run(true),
+                b"POISONED\n",
+                "the attack is none: it decodes nothing"
+            );
         }
-    };
-    let honest = worker.run(run(false)).stdout.data;
-    for _ in 0..6 {
-        worker.run(run(true));
+        assert_eq!(run(false), honest);
+        assert_ne!(honest, b"POISONED\n");
     }
-    assert_eq!(worker.run(run(false)).stdout.data, honest);
 }

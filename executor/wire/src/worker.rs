@@ -10,6 +10,14 @@ use crate::plan::{Collect, CollectError, PackEntry};
 /// Number of the worker's end of the socket.
 pub const SOCKET_FD: i32 = 3;
 
+/// Times its virtual wall limit that a deterministic run may really take, before
+/// it is taken for stuck.
+pub const SLOWEST: u32 = 20;
+
+/// Most of the machine's stack that one guest takes, in bytes; it is beside the
+/// guest's memory limit.
+pub const STACK_BYTES: u64 = 34 << 20;
+
 /// What the executor asks of the worker.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum WorkerRequest {

@@ -50,9 +50,10 @@ static void put(PyObject *code) {
  * a codec, which is Python: one that imports a module of the program's own
  * directory would run the program before the door is closed. */
 static int has_cookie(const char *source, size_t length) {
-    int lines = 0;
-    for (size_t i = 0; i < length && lines < 2; i++) {
-        if (source[i] == '\n' || source[i] == '\r') lines++;
+    /* Two lines, each of which may end in two characters. */
+    int ends = 0;
+    for (size_t i = 0; i < length && ends < 4; i++) {
+        if (source[i] == '\n' || source[i] == '\r') ends++;
         if (length - i >= 6 && memcmp(source + i, "coding", 6) == 0) return 1;
     }
     return 0;

@@ -8,7 +8,8 @@ use wasmtime::{Caller, Linker, Result, bail};
 
 use super::descriptors::{Files, Open, TooMuch};
 use super::errno::Errno;
-use super::tree::{Content, Kind, MAX_PATH, Node};
+use super::node::{Content, Kind, Node};
+use super::tree::MAX_PATH;
 use crate::abi::{memory, slice, slice_mut};
 use crate::clock::{self, Now};
 use crate::host::Host;

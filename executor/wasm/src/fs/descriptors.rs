@@ -7,7 +7,8 @@ use std::sync::Arc;
 use assize_wire::plan::{Collect, CollectError, PackEntry};
 
 use super::errno::Errno;
-use super::tree::{Budget, Content, Device, Kind, NAME, Node, Tree};
+use super::node::{Content, Device, Kind, Node};
+use super::tree::{Budget, NAME, Tree};
 use crate::capture::Bounded;
 use crate::clock::{Now, Random};
 use crate::stdin::Input;

@@ -10,7 +10,8 @@ use wasmtime::error::Context as _;
 use wasmtime::{bail, format_err};
 
 use super::errno::Errno;
-use super::tree::{Content, Kind, Tree};
+use super::node::{Content, Kind};
+use super::tree::Tree;
 
 /// The tree in `archive`, whose content has been verified.
 pub(crate) fn library(mut archive: File) -> wasmtime::Result<Arc<Tree>> {

@@ -13,6 +13,7 @@ mod calls;
 mod descriptors;
 mod errno;
 mod library;
+mod node;
 mod tree;
 
 pub(crate) use calls::link;

@@ -4,11 +4,10 @@
 //! means what it says.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
 use super::errno::Errno;
+use super::node::{Content, Inode, Kind, Node, SHARED};
 
 /// Longest file name, and longest path of one call, as Linux has them.
 const MAX_NAME: usize = 255;
@@ -20,73 +19,6 @@ const MAX_FILE: u64 = 1 << 40;
 /// Most bytes that a file holds beyond its length, so that appending does not
 /// copy it each time.
 const SPARE: usize = 64 << 10;
-
-/// A file or directory, by number; its `st_ino` as well.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct Node(usize);
-
-/// Nodes from here on belong to the library, which all runs share.
-const SHARED: usize = 1 << 31;
-
-impl Node {
-    pub(crate) const ROOT: Self = Self(0);
-
-    pub(crate) fn ino(self) -> u64 {
-        self.0 as u64 + 1
-    }
-}
-
-/// Where a file's bytes are.
-#[derive(Clone)]
-pub(crate) enum Content {
-    /// Here.
-    Own(Vec<u8>),
-    /// In a file of the host that does not change: a sealed pack, a library.
-    Slice {
-        file: Arc<File>,
-        offset: u64,
-        len: u64,
-    },
-}
-
-impl Content {
-    pub(crate) fn len(&self) -> u64 {
-        match self {
-            Self::Own(bytes) => bytes.len() as u64,
-            Self::Slice { len, .. } => *len,
-        }
-    }
-}
-
-/// A device that programs expect under `/dev`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Device {
-    Null,
-    Zero,
-    Random,
-    Stdin,
-    Stdout,
-    Stderr,
-}
-
-pub(crate) enum Kind {
-    Directory(BTreeMap<Box<str>, Node>),
-    File(Content),
-    Device(Device),
-}
-
-pub(crate) struct Inode {
-    pub(crate) kind: Kind,
-    /// Names that lead here; a directory's own is counted once.
-    pub(crate) links: u64,
-    /// Descriptors that hold it.
-    opened: u32,
-    /// Nanoseconds since 1970.
-    pub(crate) accessed: u64,
-    pub(crate) modified: u64,
-    pub(crate) changed: u64,
-    read_only: bool,
-}
 
 /// What may still be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -593,43 +525,5 @@ impl Tree {
             Content::Own(bytes) => Ok(bytes),
             Content::Slice { .. } => Err(Errno::IO),
         }
-    }
-}
-
-impl Inode {
-    fn new(kind: Kind, now: u64, read_only: bool) -> Self {
-        Self {
-            kind,
-            links: 1,
-            opened: 0,
-            accessed: now,
-            modified: now,
-            changed: now,
-            read_only,
-        }
-    }
-}
-
-impl Content {
-    /// Reads until `into` is full or the content ends.
-    pub(crate) fn read(&self, offset: u64, into: &mut [u8]) -> Result<usize, Errno> {
-        let left = self.len().saturating_sub(offset);
-        let want = into.len().min(usize::try_from(left).unwrap_or(usize::MAX));
-        let into = &mut into[..want];
-        match self {
-            Self::Own(bytes) => {
-                let at = usize::try_from(offset)
-                    .unwrap_or(usize::MAX)
-                    .min(bytes.len());
-                into.copy_from_slice(&bytes[at..at + want]);
-            }
-            Self::Slice {
-                file, offset: base, ..
-            } => {
-                let from = base.checked_add(offset).ok_or(Errno::IO)?;
-                file.read_exact_at(into, from).map_err(|_| Errno::IO)?;
-            }
-        }
-        Ok(want)
     }
 }
