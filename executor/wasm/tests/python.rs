@@ -613,9 +613,11 @@ fn a_program_that_decodes_itself_is_never_kept() {
     let poison = br#"
 import codecs
 real = codecs.CodecInfo
-def fake(encode, decode, *rest, name=None, **more):
-    return real(encode, lambda data, errors='strict': ("print('POISONED')\n", len(data)), name=name)
-codecs.CodecInfo = fake
+class Fake(real):
+    def __new__(cls, encode, decode, *rest, name=None, **more):
+        poison = lambda data, errors='strict': ("print('POISONED')\n", len(data))
+        return real(encode, poison, name=name)
+codecs.CodecInfo = Fake
 "#;
     for main in [
         &b"# -*- coding: idna -*-\nprint('victim')\n"[..],
