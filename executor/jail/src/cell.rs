@@ -4,12 +4,15 @@
 use std::os::fd::OwnedFd;
 
 use assize_wire::cell::{CellSpec, Ids, Layer, SetupFailure, Step};
+use assize_wire::plan::Plan;
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::signal::Signal;
 use nix::unistd::{Gid, Uid, setgroups, sethostname, setresgid, setresuid};
 
 use crate::backlog::Backlog;
+use crate::confine::Fence;
 use crate::refusals::Refusals;
+use crate::scratch::{Room, Scratch};
 use crate::step::At;
 use crate::{confine, mounts, traces};
 
@@ -29,6 +32,10 @@ pub(crate) struct Cell {
     pub(crate) network: Option<OwnedFd>,
     /// Landlock ABI of this kernel.
     pub(crate) landlock_abi: u8,
+    /// Scratch space, mounted ahead of the run it is for.
+    pub(crate) scratch: Scratch,
+    /// Landlock's rules around that scratch space.
+    pub(crate) fence: Option<Fence>,
     /// Whether init and program are two uids, see [`Ids`].
     pub(crate) two_ids: bool,
     /// What waits in sockets uncounted.
@@ -39,6 +46,34 @@ impl Cell {
     /// Whether this layer is in force.
     pub(crate) fn has(&self, layer: Layer) -> bool {
         !self.without.contains(&layer)
+    }
+
+    /// Makes ready what a run like this one needs. Most runs are like the one
+    /// before and find everything done.
+    pub(crate) fn prepare(&mut self, plan: &Plan) -> Result<(), SetupFailure> {
+        let room = Room {
+            bytes: plan.disk_bytes,
+            inodes: plan.inodes,
+        };
+        let stays = self.scratch.is_mounted() && !self.has(Layer::FreshTmp);
+        let moved = !stays && self.scratch.prepare(room)?;
+        if self.landlock_abi == 0 || !self.has(Layer::Landlock) {
+            return Ok(());
+        }
+        let (read_only, read_write) = (&plan.read_only, &plan.read_write);
+        let stands = |fence: &Fence| !moved && fence.is_around(read_only, read_write);
+        if !self.fence.as_ref().is_some_and(stands) {
+            self.fence = Some(Fence::new(read_only, read_write)?);
+        }
+        Ok(())
+    }
+
+    /// Throws the last run's files away; the next run is likely to be like it.
+    pub(crate) fn refresh(&mut self, plan: &Plan) -> Result<(), SetupFailure> {
+        if self.has(Layer::FreshTmp) {
+            self.scratch.discard()?;
+        }
+        self.prepare(plan)
     }
 }
 
@@ -102,6 +137,8 @@ pub(crate) fn build(spec: &CellSpec) -> Result<(Cell, Refusals), SetupFailure> {
         last_pid,
         network,
         landlock_abi: confine::landlock_abi(),
+        scratch: Scratch::new(),
+        fence: None,
         two_ids,
     };
     let count_locks = cell.has(Layer::Locks);

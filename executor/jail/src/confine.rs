@@ -6,7 +6,7 @@ use std::os::fd::OwnedFd;
 
 use assize_wire::cell::{SetupFailure, Step};
 use landlock::{
-    ABI, Access, AccessFs, BitFlags, CompatLevel, Compatible, Ruleset, RulesetAttr,
+    ABI, Access, AccessFs, BitFlags, CompatLevel, Compatible, Ruleset, RulesetAttr, RulesetCreated,
     RulesetCreatedAttr, RulesetError, RulesetStatus, Scope, path_beneath_rules,
 };
 use rustix::fs::{Mode, OFlags, open, openat};
@@ -158,29 +158,59 @@ pub(crate) fn landlock_abi() -> u8 {
         .map_or(0, |(_, n)| n)
 }
 
-/// Restricts the calling process to the named trees. A path that does not
-/// exist adds no right, so a mistake denies.
-pub(crate) fn landlock(read_only: &[String], read_write: &[String]) -> Result<(), SetupFailure> {
-    let abi = ABI::V6;
-    let apply = || -> Result<RulesetStatus, RulesetError> {
-        let mut ruleset = Ruleset::default()
-            .set_compatibility(CompatLevel::BestEffort)
-            .handle_access(AccessFs::from_all(abi))?
-            .scope(Scope::from_all(abi))?
-            .create()?;
-        ruleset = ruleset.add_rules(path_beneath_rules(read_only, AccessFs::from_read(abi)))?;
-        ruleset = ruleset.add_rules(path_beneath_rules(read_write, AccessFs::from_all(abi)))?;
-        Ok(ruleset.restrict_self()?.ruleset)
-    };
-    match apply() {
-        Ok(RulesetStatus::FullyEnforced | RulesetStatus::PartiallyEnforced) => Ok(()),
-        Ok(RulesetStatus::NotEnforced) | Err(_) => {
-            let errno = nix::libc::EOPNOTSUPP;
-            Err(SetupFailure {
-                step: Step::Landlock,
-                index: 0,
-                errno,
-            })
+/// Landlock's rules for one run, put together before it is needed. A rule is
+/// about an inode, not about a name: rules around one scratch space say nothing
+/// of the next.
+pub(crate) struct Fence {
+    read_only: Vec<String>,
+    read_write: Vec<String>,
+    rules: RulesetCreated,
+}
+
+/// The ABI that rules are written for; a kernel with an older one enforces
+/// what it knows.
+const RULES: ABI = ABI::V6;
+
+impl Fence {
+    /// Around the named trees. A path that does not exist adds no right, so a
+    /// mistake denies.
+    pub(crate) fn new(read_only: &[String], read_write: &[String]) -> Result<Self, SetupFailure> {
+        let make = || -> Result<RulesetCreated, RulesetError> {
+            let rules = Ruleset::default()
+                .set_compatibility(CompatLevel::BestEffort)
+                .handle_access(AccessFs::from_all(RULES))?
+                .scope(Scope::from_all(RULES))?
+                .create()?;
+            rules
+                .add_rules(path_beneath_rules(read_only, AccessFs::from_read(RULES)))?
+                .add_rules(path_beneath_rules(read_write, AccessFs::from_all(RULES)))
+        };
+        Ok(Self {
+            read_only: read_only.to_vec(),
+            read_write: read_write.to_vec(),
+            rules: make().map_err(|_| unfenced())?,
+        })
+    }
+
+    /// Whether it stands around these trees.
+    pub(crate) fn is_around(&self, read_only: &[String], read_write: &[String]) -> bool {
+        self.read_only == read_only && self.read_write == read_write
+    }
+
+    /// Shuts the calling process in.
+    pub(crate) fn close(&self) -> Result<(), SetupFailure> {
+        let rules = self.rules.try_clone().map_err(|_| unfenced())?;
+        match rules.restrict_self().map(|status| status.ruleset) {
+            Ok(RulesetStatus::FullyEnforced | RulesetStatus::PartiallyEnforced) => Ok(()),
+            Ok(RulesetStatus::NotEnforced) | Err(_) => Err(unfenced()),
         }
+    }
+}
+
+fn unfenced() -> SetupFailure {
+    SetupFailure {
+        step: Step::Landlock,
+        index: 0,
+        errno: nix::libc::EOPNOTSUPP,
     }
 }

@@ -22,7 +22,7 @@ use crate::cell::Cell;
 use crate::refusals::Refusals;
 use crate::step::At;
 use crate::traces::Traces;
-use crate::{collect, run, scratch};
+use crate::{collect, run};
 
 /// Orphans reaped before orders are looked at again: many cores can make them
 /// faster than one init reaps.
@@ -90,9 +90,7 @@ fn one_run(
     plan: &Plan,
     fds: Vec<OwnedFd>,
 ) -> Option<()> {
-    if cell.has(Layer::FreshTmp) || !std::path::Path::new("/box/work").exists() {
-        scratch::mount_fresh(plan.disk_bytes, plan.inodes).ok()?;
-    }
+    cell.prepare(plan).ok()?;
     let before = cpu_of_children();
     let mut over = false;
     let watching = plan.sockets && cell.has(Layer::Backlog);
@@ -119,10 +117,7 @@ fn one_run(
     };
     frame::send(socket, &JailEvent::Done(report), &borrowed).ok()?;
     drop(files);
-    if cell.has(Layer::FreshTmp) {
-        scratch::unmount().ok()?;
-    }
-    Some(())
+    cell.refresh(plan).ok()
 }
 
 /// Waits for the main program, reaping orphans on the way, answering refused

@@ -5,7 +5,6 @@ use std::ffi::CString;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::fs::FileExt;
 
 use assize_sys::fd::{above, cloexec_from, place};
 use assize_sys::process::{Side, exit_now, fork_unchecked};
@@ -14,7 +13,7 @@ use assize_wire::plan::{End, PackEntry, Plan};
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, pthread_sigmask};
 use nix::unistd::{Gid, Pid, Uid, chdir, execve, setgroups, setresgid, setresuid, setsid};
-use rustix::fs::{Mode, OFlags, mkdirat, open, openat};
+use rustix::fs::{Mode, OFlags, mkdirat, open, openat, sendfile};
 use rustix::process::{Resource, Rlimit, WaitStatus, setrlimit};
 
 use crate::cell::{Cell, PROGRAM_ID};
@@ -111,8 +110,8 @@ fn become_program(
     if let [pack] = pack {
         write_files(&plan.files, pack)?;
     }
-    if cell.landlock_abi > 0 && cell.has(Layer::Landlock) {
-        confine::landlock(&plan.read_only, &plan.read_write)?;
+    if let Some(fence) = &cell.fence {
+        fence.close()?;
     }
     reset_signals()?;
     if !plan.filter.is_empty() && cell.has(Layer::Seccomp) {
@@ -236,26 +235,21 @@ fn write_file(work: &OwnedFd, entry: &PackEntry, pack: &File) -> std::io::Result
     }
     let base: BorrowedFd<'_> = parent.as_ref().map_or(work.as_fd(), AsFd::as_fd);
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let mut file = File::from(openat(
+    let file = File::from(openat(
         base,
         *name,
         flags,
         Mode::from_raw_mode(entry.mode & 0o777),
     )?);
-    let mut left = entry.len;
+    let end = entry.offset.saturating_add(entry.len);
     let mut offset = entry.offset;
-    let mut buffer = [0; 16 << 10];
-    while left > 0 {
-        let want = usize::try_from(left)
-            .unwrap_or(usize::MAX)
-            .min(buffer.len());
-        let got = pack.read_at(&mut buffer[..want], offset)?;
-        if got == 0 {
+    // In the kernel, from memory to memory: half the work of reading and
+    // writing, and it sees at once how large the file's folios may be.
+    while offset < end {
+        let want = usize::try_from(end - offset).unwrap_or(usize::MAX);
+        if sendfile(&file, pack, Some(&mut offset), want)? == 0 {
             return Err(std::io::ErrorKind::UnexpectedEof.into());
         }
-        file.write_all(&buffer[..got])?;
-        left -= got as u64;
-        offset += got as u64;
     }
     // The umask of the init is not the program's business.
     rustix::fs::fchmod(&file, Mode::from_raw_mode(entry.mode & 0o777))?;
