@@ -11,7 +11,9 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Instant;
 
-use assize_executor::{Config, End, Executor, FileSource, Pack, Plan, Target, WORKER_RUNS};
+use assize_executor::{
+    Config, End, Executor, FileSource, Pack, Plan, Target, WORKER_RUNS, Warm, Warmth,
+};
 use assize_policies::Profile;
 
 const BLOCK: usize = 16;
@@ -87,6 +89,7 @@ fn main() {
             limits: policy.limits,
             policy: Arc::clone(&policy),
             target: Target::Native,
+            warm: (name == "python").then(|| Warm { before: "".into() }),
         };
         let (mut ours, mut theirs) = (Vec::new(), Vec::new());
         for block in 0..blocks + 2 {
@@ -158,6 +161,11 @@ fn config() -> Config {
         worker_runs: WORKER_RUNS,
         binds: Vec::new(),
         guest_files: Vec::new(),
+        warmth: if std::env::var_os("COLD").is_some() {
+            Warmth::Off
+        } else {
+            Warmth::Seen
+        },
         without: Vec::new(),
         best_effort: false,
     }

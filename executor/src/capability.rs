@@ -247,6 +247,7 @@ impl Capabilities {
                 limits: (trial.limits)(policy.limits),
                 policy: Arc::clone(&policy),
                 target: Target::Native,
+                warm: None,
             };
             let (enforced, seen) = match executor.run(plan).await {
                 Ok(outcome) => {

@@ -11,6 +11,7 @@ use assize_wire::keeper::KeeperSpec;
 use crate::executor::{Config, chain};
 use crate::identity;
 use crate::outcome::Fault;
+use crate::warm::Warmth;
 
 /// Top-level directories that are links into /usr on a merged system and real
 /// on an older one.
@@ -70,6 +71,10 @@ impl Blueprint {
             binds.push(bind(&text(binary), crate::wasi::BINARY));
             binds.push(bind(&text(guests), crate::wasi::GUESTS));
         }
+        let warm = config.bin.join(crate::warm::FILE);
+        if config.warmth != Warmth::Off && warm.exists() {
+            binds.push(bind(&text(&warm), crate::warm::LIBRARY));
+        }
         for path in DEVICES {
             binds.push(Bind {
                 source: path.into(),
@@ -123,6 +128,11 @@ impl Blueprint {
     /// Whether cells have host ids of their own.
     pub(crate) fn two_ids(&self) -> bool {
         matches!(self.ids, IdSource::Pairs { .. })
+    }
+
+    /// Whether interpreters can be made to wait.
+    pub(crate) fn can_keep_warm(&self) -> bool {
+        self.two_ids() && self.binds.iter().any(|b| b.target == crate::warm::LIBRARY)
     }
 
     /// Whether this protection is in force.

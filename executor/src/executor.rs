@@ -15,6 +15,7 @@ use crate::keeper::{Keeper, until_it_ends};
 use crate::outcome::{Fault, Outcome};
 use crate::plan::{Plan, Target};
 use crate::slot::{Facts, Slot};
+use crate::warm::{Kinds, Warmth};
 use crate::wasi::Workers;
 
 /// Times a run is started before a lost cell becomes a fault.
@@ -42,6 +43,8 @@ pub struct Config {
     pub binds: Vec<(PathBuf, String)>,
     /// Files shown under `/assize/guest`, as (name, contents).
     pub guest_files: Vec<(String, Vec<u8>)>,
+    /// When interpreters are started for later runs to go on from.
+    pub warmth: Warmth,
     /// Layers switched off. For controls of escape tests and nothing else.
     pub without: Vec<Layer>,
     /// Whether to go on where this user may use no cgroups: memory, processes
@@ -106,6 +109,8 @@ impl Executor {
         let facts = Arc::new(Facts {
             blueprint: keeper.blueprint.clone(),
             cgroups: keeper.kind,
+            warmth: config.warmth,
+            kinds: Kinds::default(),
         });
         let native_slots = config.native_slots();
         let for_workers = leases.split_off(native_slots as usize);

@@ -24,6 +24,7 @@ mod plan;
 mod rlimits;
 mod slot;
 mod spawn;
+mod warm;
 mod wasi;
 mod watch;
 
@@ -35,4 +36,5 @@ pub use executor::{Config, Executor, WORKER_RUNS};
 pub use keeper::Keeper;
 pub use outcome::{Backend, End, Fault, Limit, Outcome, Stream, Usage, Violation};
 pub use pack::{FileSource, MAX_FILES, Pack, PackError, Sealed, plain_relative};
-pub use plan::{Module, Plan, Target, Time};
+pub use plan::{Module, Plan, Target, Time, Warm};
+pub use warm::Warmth;

@@ -35,6 +35,19 @@ pub struct Plan {
     pub policy: Arc<Profile>,
     /// Where it runs.
     pub target: Target,
+    /// Whether it may go on from an interpreter that was started before it.
+    /// Nothing that it depends on may be the submission's but its files: the
+    /// interpreter reads arguments and environment with more rights than it has
+    /// when it reads those.
+    pub warm: Option<Warm>,
+}
+
+/// How an interpreter is started for runs to go on from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Warm {
+    /// Statements, in its own language, that it runs before it waits: trusted
+    /// ones. Empty for none.
+    pub before: Arc<str>,
 }
 
 /// Where a program runs.
@@ -84,6 +97,7 @@ impl Plan {
             limits: self.limits,
             policy: Arc::clone(&self.policy),
             target: self.target.clone(),
+            warm: self.warm.clone(),
         })
     }
 }

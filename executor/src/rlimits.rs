@@ -37,9 +37,7 @@ pub(crate) fn rlimits(limits: &Limits) -> Vec<(u32, u64)> {
     let cpu_seconds = limits.cpu_ms.div_ceil(1000).saturating_add(1);
     vec![
         (RLIMIT_CPU, cpu_seconds),
-        // Deep recursion is legal as far as memory goes; the kernel reserves
-        // none of it up front.
-        (RLIMIT_STACK, limits.memory_bytes.min(1 << 30)),
+        (RLIMIT_STACK, stack(limits)),
         (RLIMIT_NOFILE, 1024),
         (RLIMIT_MEMLOCK, 0),
         (RLIMIT_SIGPENDING, 1024),
@@ -47,4 +45,10 @@ pub(crate) fn rlimits(limits: &Limits) -> Vec<(u32, u64)> {
         (RLIMIT_NICE, 0),
         (RLIMIT_RTPRIO, 0),
     ]
+}
+
+/// Deep recursion is legal as far as memory goes; the kernel reserves none of it
+/// up front.
+pub(crate) fn stack(limits: &Limits) -> u64 {
+    limits.memory_bytes.min(1 << 30)
 }

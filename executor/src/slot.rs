@@ -23,6 +23,7 @@ use crate::pack::Sealed;
 use crate::plan::Plan;
 use crate::rlimits::{instead_of_cgroups, leave_room_in_flight, rlimits};
 use crate::spawn::{Jail, host};
+use crate::warm::{self, Interpreters, Kinds, Warmth};
 use crate::watch::{Capture, Watched, watch};
 
 /// Runs after which a slot is replaced even when all went well.
@@ -41,6 +42,10 @@ pub(crate) struct Facts {
     pub(crate) blueprint: Blueprint,
     /// The cgroup hierarchy in use.
     pub(crate) cgroups: Kind,
+    /// When interpreters are started to wait.
+    pub(crate) warmth: Warmth,
+    /// The kinds of runs that they could be for.
+    pub(crate) kinds: Kinds,
 }
 
 /// Where init and program share a uid, that uid may own the jail's binary too,
@@ -67,6 +72,10 @@ struct Live {
     one_id: bool,
     /// The last run's `Idle` has not been read yet.
     busy: bool,
+    /// Interpreters that wait in it.
+    interpreters: Interpreters,
+    /// One that the last run could have gone on from.
+    wanted: Option<warm::Kind>,
 }
 
 impl Slot {
@@ -101,6 +110,8 @@ impl Slot {
                 runs: 0,
                 one_id: !self.facts.blueprint.two_ids(),
                 busy: false,
+                interpreters: Interpreters::default(),
+                wanted: None,
             });
         }
         self.live.as_mut().ok_or(Fault::ShuttingDown)
@@ -121,7 +132,10 @@ impl Slot {
         abandoned: &dyn Fn() -> bool,
     ) -> Result<Outcome, Fault> {
         self.settle();
-        let result = self.live().and_then(|live| live.run(plan, abandoned));
+        let facts = Arc::clone(&self.facts);
+        let result = self
+            .live()
+            .and_then(|live| live.run(plan, &facts, abandoned));
         match &result {
             Err(_) => self.retire(),
             Ok(_) => {
@@ -143,8 +157,12 @@ impl Slot {
         let settled = live.settle().and_then(|rest| {
             if rest == Rest::Renew {
                 live.group = self.lease.renew()?;
+                live.interpreters.moved();
             }
-            Ok(())
+            match live.wanted.take() {
+                Some(kind) => live.warm_up(&kind, &self.facts),
+                None => Ok(()),
+            }
         });
         if let Err(fault) = settled {
             tracing::warn!(%fault, "a cell was not clean after its run; replaced");
@@ -160,8 +178,14 @@ impl Drop for Slot {
 }
 
 impl Live {
-    fn run(&mut self, mut plan: Plan, abandoned: &dyn Fn() -> bool) -> Result<Outcome, Fault> {
+    fn run(
+        &mut self,
+        mut plan: Plan,
+        facts: &Facts,
+        abandoned: &dyn Fn() -> bool,
+    ) -> Result<Outcome, Fault> {
         let limits = plan.limits;
+        let warm = self.choose(&plan, facts)?;
         let (streams, channel, meter) = apart(plan.channel.take())?;
         let (stdin, (stdout, out)) = match streams {
             Some((stdin, stdout)) => (Some(stdin), (Capture::none(), stdout)),
@@ -199,9 +223,14 @@ impl Live {
         let ceilings = Ceilings {
             memory_bytes: limits.memory_bytes,
             processes: limits.processes,
+            residents: 1 + self.interpreters.count(),
         };
         self.group.arm(ceilings).map_err(cgroup)?;
-        let order = Order::Run(Box::new(wire::Plan { extra_fds, ..order }));
+        let order = Order::Run(Box::new(wire::Plan {
+            extra_fds,
+            warm,
+            ..order
+        }));
         let borrowed: Vec<_> = fds.iter().map(AsFd::as_fd).collect();
         let start = Instant::now();
         frame::send(&self.jail.socket, &order, &borrowed)
@@ -225,6 +254,54 @@ impl Live {
             .first()
             .is_some_and(|program| program.starts_with("/work/"));
         self.conclude(watched, captures, &limits, &plan.collect, own)
+    }
+
+    /// The interpreter that a run goes on from, if one waits; if none does, one
+    /// is noted as wanted when that is worth it.
+    fn choose(&mut self, plan: &Plan, facts: &Facts) -> Result<Option<u32>, Fault> {
+        self.wanted = None;
+        if facts.warmth == Warmth::Off || !facts.blueprint.can_keep_warm() {
+            return Ok(None);
+        }
+        let Some(kind) = warm::Kind::of(plan) else {
+            return Ok(None);
+        };
+        let again = facts.kinds.again(&kind);
+        if let Some(id) = self.interpreters.of(&kind) {
+            return Ok(Some(id));
+        }
+        if facts.warmth == Warmth::AtOnce {
+            self.warm_up(&kind, facts)?;
+            return Ok(self.interpreters.of(&kind));
+        }
+        self.wanted = again.then_some(kind);
+        Ok(None)
+    }
+
+    /// Has an interpreter started that waits for runs of this kind. What it
+    /// holds is the slot's, not any run's.
+    fn warm_up(&mut self, kind: &warm::Kind, facts: &Facts) -> Result<(), Fault> {
+        let lost = |e: frame::FrameError| Fault::CellLost(e.to_string());
+        let (spec, freed) = self.interpreters.next(kind);
+        let id = spec.id;
+        let before = self.group.memory().map_err(cgroup)?.saturating_sub(freed);
+        self.group.shift(0 - signed(freed));
+        let order = Order::Warm(Box::new(spec));
+        frame::send(&self.jail.socket, &order, &[]).map_err(lost)?;
+        let waits = match frame::recv::<JailEvent>(&self.jail.socket).map_err(lost)?.0 {
+            JailEvent::Warm(waits) => waits,
+            JailEvent::Idle | JailEvent::Done(_) => {
+                return Err(Fault::CellLost("out of turn".into()));
+            }
+        };
+        if !waits {
+            facts.kinds.refuse(kind);
+            return Ok(());
+        }
+        let memory = self.group.memory().map_err(cgroup)?.saturating_sub(before);
+        self.group.shift(signed(memory));
+        self.interpreters.add(id, kind.clone(), memory);
+        Ok(())
     }
 
     /// A program's input as its descriptor 0.
@@ -271,12 +348,15 @@ impl Live {
                         refused: Vec::new(),
                         backlog: false,
                         cpu_us: 0,
+                        warm: Vec::new(),
                     },
                     Vec::new(),
                 )
             }
             Err(fault) => return Err(fault),
         };
+        let freed = self.interpreters.left(&report.warm);
+        self.group.shift(0 - signed(freed));
         if watched.abandoned {
             return Err(Fault::ShuttingDown);
         }
@@ -344,7 +424,9 @@ impl Live {
         let lost = |e: frame::FrameError| Fault::CellLost(e.to_string());
         match frame::recv::<JailEvent>(&self.jail.socket).map_err(lost)?.0 {
             JailEvent::Idle => self.busy = false,
-            JailEvent::Done(_) => return Err(Fault::CellLost("out of turn".into())),
+            JailEvent::Done(_) | JailEvent::Warm(_) => {
+                return Err(Fault::CellLost("out of turn".into()));
+            }
         }
         self.group.rest().map_err(cgroup)
     }
@@ -456,6 +538,7 @@ fn wire_plan(plan: &Plan) -> wire::Plan {
         sockets: plan.policy.calls.sockets == assize_policies::Sockets::Loopback,
         read_only: plan.policy.files.read_only.clone(),
         read_write: plan.policy.files.read_write.clone(),
+        warm: None,
     }
 }
 
@@ -484,6 +567,10 @@ fn read_files(
         (want.path.clone(), data)
     };
     wanted.iter().zip(collected).map(read).collect()
+}
+
+fn signed(bytes: u64) -> i64 {
+    i64::try_from(bytes).unwrap_or(i64::MAX)
 }
 
 pub(crate) fn cgroup(error: CgroupError) -> Fault {

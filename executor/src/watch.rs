@@ -152,7 +152,9 @@ pub(crate) fn watch(
         if ready {
             let report = match frame::recv::<JailEvent>(socket) {
                 Ok((JailEvent::Done(report), fds)) => Ok((report, fds)),
-                Ok((JailEvent::Idle, _)) => Err(Fault::CellLost("out of turn".into())),
+                Ok((JailEvent::Idle | JailEvent::Warm(_), _)) => {
+                    Err(Fault::CellLost("out of turn".into()))
+                }
                 Err(e) => Err(Fault::CellLost(e.to_string())),
             };
             let limit = killed.and_then(|(limit, _)| limit);

@@ -46,8 +46,10 @@ pub use place::sweep_stale;
 pub struct Ceilings {
     /// Memory with swap, in bytes, on top of what the idle slot itself uses.
     pub memory_bytes: u64,
-    /// Processes and threads, the slot's init not counted.
+    /// Processes and threads, those that live in the slot not counted.
     pub processes: u64,
+    /// Processes that live in the slot: its init, and interpreters that wait.
+    pub residents: u64,
 }
 
 /// What happened in a group since it was armed.
@@ -181,6 +183,10 @@ pub trait Group: Send {
     fn cpu(&self) -> Result<Duration, CgroupError>;
     /// Everything since [`Group::arm`].
     fn usage(&self) -> Result<Usage, CgroupError>;
+    /// Memory in use now, in bytes.
+    fn memory(&self) -> Result<u64, CgroupError>;
+    /// What lives in the slot holds so many bytes more, or less.
+    fn shift(&mut self, bytes: i64);
     /// Called between runs, when the group holds nothing but the init.
     fn rest(&mut self) -> Result<Rest, CgroupError>;
 }
@@ -221,6 +227,7 @@ mod tests {
             .arm(Ceilings {
                 memory_bytes: 64 << 20,
                 processes: 3,
+                residents: 1,
             })
             .unwrap();
         let mut child = std::process::Command::new("sh")

@@ -49,6 +49,12 @@ impl Group for NoGroup {
         Ok(Usage::default())
     }
 
+    fn memory(&self) -> Result<u64, CgroupError> {
+        Ok(0)
+    }
+
+    fn shift(&mut self, _bytes: i64) {}
+
     fn rest(&mut self) -> Result<Rest, CgroupError> {
         Ok(Rest::Clean)
     }

@@ -214,6 +214,8 @@ pub(crate) struct V1Group {
     base_kernel: u64,
     kernel: Option<Control>,
     start: Start,
+    /// Processes that live here, the run's not counted.
+    residents: u64,
 }
 
 /// Most bytes of TCP buffers of one run.
@@ -238,6 +240,7 @@ impl V1Group {
             base_kernel: 0,
             kernel: files.optional("memory.kmem.usage_in_bytes"),
             start: Start::default(),
+            residents: 1,
         })
     }
 
@@ -267,6 +270,7 @@ impl V1Group {
 
 impl Group for V1Group {
     fn arm(&mut self, ceilings: Ceilings) -> Result<(), CgroupError> {
+        self.residents = ceilings.residents;
         self.start.memory = self.usage.number()?;
         // Not what is in use now: page cache of the last run must not raise
         // the limit of this one.
@@ -278,13 +282,22 @@ impl Group for V1Group {
         if let Some(tcp) = &self.tcp {
             tcp.set(ceilings.memory_bytes.min(TCP_BYTES).next_multiple_of(4096))?;
         }
-        self.pids_max.set(ceilings.processes.saturating_add(1))?;
+        self.pids_max
+            .set(ceilings.processes.saturating_add(ceilings.residents))?;
         self.peak.write("0")?;
         self.start.oom_kills = self.oom.field("oom_kill")?;
         self.start.refused = self.refused()?;
         self.start.pids_peak = self.most_pids()?;
         self.start.cpu_ns = self.cpu.number()?;
         Ok(())
+    }
+
+    fn memory(&self) -> Result<u64, CgroupError> {
+        self.usage.number()
+    }
+
+    fn shift(&mut self, bytes: i64) {
+        self.base = self.base.map(|at| at.saturating_add_signed(bytes));
     }
 
     fn cpu(&self) -> Result<Duration, CgroupError> {
@@ -304,7 +317,8 @@ impl Group for V1Group {
                 .saturating_sub(self.start.oom_kills),
             // The kernel's high-water mark never falls: it says something of
             // this run only if this run raised it.
-            processes_peak: (pids_peak > self.start.pids_peak).then(|| pids_peak.saturating_sub(1)),
+            processes_peak: (pids_peak > self.start.pids_peak)
+                .then(|| pids_peak.saturating_sub(self.residents)),
             forks_refused: self.refused()?.saturating_sub(self.start.refused),
         })
     }

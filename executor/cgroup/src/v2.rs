@@ -218,6 +218,8 @@ pub(crate) struct V2Group {
     stat: Control,
     reclaim: Option<Control>,
     start: Start,
+    /// Processes that live here, the run's not counted.
+    residents: u64,
     /// What the idle slot itself uses, measured before its first run.
     idle: Option<u64>,
 }
@@ -237,6 +239,7 @@ impl V2Group {
             stat: files.take("memory.stat")?,
             reclaim: files.optional("memory.reclaim"),
             start: Start::default(),
+            residents: 1,
             idle: None,
         })
     }
@@ -257,6 +260,7 @@ impl V2Group {
 impl Group for V2Group {
     fn arm(&mut self, ceilings: Ceilings) -> Result<(), CgroupError> {
         let leaf = self;
+        leaf.residents = ceilings.residents;
         leaf.start.memory = leaf.current.number()?;
         // Not what is in use now: page cache of the last run must not raise
         // the limit of this one.
@@ -266,13 +270,22 @@ impl Group for V2Group {
         if let Some(swap) = &leaf.swap {
             swap.set(0)?;
         }
-        leaf.pids_max.set(ceilings.processes.saturating_add(1))?;
+        leaf.pids_max
+            .set(ceilings.processes.saturating_add(ceilings.residents))?;
         leaf.peak_resets();
         leaf.start.oom_kills = leaf.events.field("oom_kill")?;
         leaf.start.refused = leaf.pids_events.field("max")?;
         leaf.start.pids_peak = leaf.most_pids()?;
         leaf.start.cpu_us = leaf.cpu.field("usage_usec")?;
         Ok(())
+    }
+
+    fn memory(&self) -> Result<u64, CgroupError> {
+        self.current.number()
+    }
+
+    fn shift(&mut self, bytes: i64) {
+        self.idle = self.idle.map(|at| at.saturating_add_signed(bytes));
     }
 
     fn cpu(&self) -> Result<Duration, CgroupError> {
@@ -295,7 +308,8 @@ impl Group for V2Group {
                 .events
                 .field("oom_kill")?
                 .saturating_sub(leaf.start.oom_kills),
-            processes_peak: (pids_peak > leaf.start.pids_peak).then(|| pids_peak.saturating_sub(1)),
+            processes_peak: (pids_peak > leaf.start.pids_peak)
+                .then(|| pids_peak.saturating_sub(leaf.residents)),
             forks_refused: leaf
                 .pids_events
                 .field("max")?

@@ -1,23 +1,23 @@
 //! Building the cell: one function, top to bottom, in the order of
 //! [`Step::ALL`].
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 
 use assize_wire::cell::{CellSpec, Ids, Layer, SetupFailure, Step};
 use assize_wire::plan::Plan;
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::signal::Signal;
 use nix::unistd::{Gid, Uid, setgroups, sethostname, setresgid, setresuid};
+use rustix::fs::{Mode, OFlags, openat};
 
 use crate::backlog::Backlog;
-use crate::confine::Fence;
 use crate::refusals::Refusals;
 use crate::scratch::{Room, Scratch};
-use crate::step::At;
+use crate::warm::Nursery;
 use crate::{confine, mounts, traces};
-
-/// Uid and gid of programs inside the cell.
-pub(crate) const PROGRAM_ID: u32 = 1000;
+use assize_confine::program::Setting;
+use assize_confine::rights::{self, Fence};
+use assize_confine::step::At;
 
 /// A built cell: what the init needs for every run.
 pub(crate) struct Cell {
@@ -40,12 +40,44 @@ pub(crate) struct Cell {
     pub(crate) two_ids: bool,
     /// What waits in sockets uncounted.
     pub(crate) backlog: Backlog,
+    /// Interpreters that wait for runs.
+    pub(crate) warm: Nursery,
 }
 
 impl Cell {
     /// Whether this layer is in force.
     pub(crate) fn has(&self, layer: Layer) -> bool {
         !self.without.contains(&layer)
+    }
+
+    /// What all runs of this cell have in common.
+    pub(crate) fn setting(&self) -> Setting<'_> {
+        Setting {
+            proc: self.proc.as_fd(),
+            fence: self.fence.as_ref().map(Fence::rules),
+            two_ids: self.two_ids,
+            fresh_ipc: self.has(Layer::FreshIpc),
+            rlimits: self.has(Layer::Rlimits),
+            program_uid: self.has(Layer::ProgramUid),
+            seccomp: self.has(Layer::Seccomp),
+        }
+    }
+
+    /// The pids of all children. None when they cannot be told.
+    pub(crate) fn children(&self) -> Option<Vec<i32>> {
+        // Ours grow only at the list's end while it is read, and shrink only
+        // when we reap: none is missed.
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+        let file = openat(&self.proc, "self/task/1/children", flags, Mode::empty()).ok()?;
+        let text = std::io::read_to_string(std::fs::File::from(file)).ok()?;
+        let pids = text.split_ascii_whitespace().map(|pid| pid.parse().ok());
+        pids.collect()
+    }
+
+    /// Whether interpreters may wait here: programs have a uid of their own and
+    /// so no way to them, and no layer is off, which they would not know.
+    pub(crate) fn may_keep_warm(&self) -> bool {
+        self.two_ids && self.without.is_empty() && self.children().is_some()
     }
 
     /// Makes ready what a run like this one needs. Most runs are like the one
@@ -117,9 +149,10 @@ pub(crate) fn build(spec: &CellSpec) -> Result<(Cell, Refusals), SetupFailure> {
         confine::no_core_dumps()?;
     }
     if !spec.without.contains(&Layer::Capabilities) {
+        confine::keep_for_warm_interpreters()?;
         confine::drop_bounding_set()?;
     }
-    confine::no_new_privs()?;
+    rights::no_new_privs()?;
     let mut listener = None;
     if !spec.without.contains(&Layer::Seccomp) {
         for (index, filter) in spec.filters.iter().enumerate() {
@@ -136,9 +169,10 @@ pub(crate) fn build(spec: &CellSpec) -> Result<(Cell, Refusals), SetupFailure> {
         proc: root.proc,
         last_pid,
         network,
-        landlock_abi: confine::landlock_abi(),
+        landlock_abi: rights::landlock_abi(),
         scratch: Scratch::new(),
         fence: None,
+        warm: Nursery::default(),
         two_ids,
     };
     let count_locks = cell.has(Layer::Locks);

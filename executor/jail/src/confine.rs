@@ -5,18 +5,13 @@ use std::fs;
 use std::os::fd::OwnedFd;
 
 use assize_wire::cell::{SetupFailure, Step};
-use landlock::{
-    ABI, Access, AccessFs, BitFlags, CompatLevel, Compatible, Ruleset, RulesetAttr, RulesetCreated,
-    RulesetCreatedAttr, RulesetError, RulesetStatus, Scope, path_beneath_rules,
-};
 use rustix::fs::{Mode, OFlags, open, openat};
 use rustix::process::{Resource, Rlimit, setrlimit};
 use rustix::thread::{
     CapabilitySet, CapabilitySets, remove_capability_from_bounding_set, set_capabilities,
-    set_no_new_privs as no_new_privs_of_thread,
 };
 
-use crate::step::At;
+use assize_confine::step::At;
 
 /// Writes the user namespace's own limits while the host's /proc is still in
 /// sight: the sysctl tables of these are per user namespace, and 0 stays 0 for
@@ -77,7 +72,22 @@ pub(crate) fn forget_connections(settings: &OwnedFd) -> Result<(), SetupFailure>
     Ok(())
 }
 
-/// After this no exec can ever gain a capability, file capabilities included.
+/// What an interpreter that waits for runs needs to let its forks give up their
+/// rights: namespaces of their own, and another uid. It is inherited by what the
+/// init executes as uid 0, which is nothing but those interpreters: a program
+/// loses its inheritable set with the others.
+pub(crate) fn keep_for_warm_interpreters() -> Result<(), SetupFailure> {
+    let held = rustix::thread::capabilities(None).at(Step::Capabilities)?;
+    let needed = CapabilitySet::SYS_ADMIN | CapabilitySet::SETUID | CapabilitySet::SETGID;
+    let sets = CapabilitySets {
+        inheritable: held.permitted & needed,
+        ..held
+    };
+    set_capabilities(None, sets).at(Step::Capabilities)
+}
+
+/// After this no exec can gain a capability, file capabilities included, that is
+/// not in the inheritable set.
 /// The init keeps its own, inside its user namespace, for mounting.
 pub(crate) fn drop_bounding_set() -> Result<(), SetupFailure> {
     for index in 0..64 {
@@ -91,18 +101,6 @@ pub(crate) fn drop_bounding_set() -> Result<(), SetupFailure> {
         }
     }
     Ok(())
-}
-
-/// Empties the calling process's capability sets. Changing from uid 0 does
-/// that already; doing it by name leaves no room for securebits surprises.
-pub(crate) fn drop_capabilities() -> Result<(), SetupFailure> {
-    let none = CapabilitySet::empty();
-    let sets = CapabilitySets {
-        effective: none,
-        permitted: none,
-        inheritable: none,
-    };
-    set_capabilities(None, sets).at(Step::Capabilities)
 }
 
 /// What a warden needs to its end: removing the server's directory from the
@@ -126,91 +124,4 @@ pub(crate) fn no_core_dumps() -> Result<(), SetupFailure> {
         maximum: Some(1),
     };
     setrlimit(Resource::Core, limit).at(Step::Rlimits)
-}
-
-/// No exec may raise privileges: set-uid bits and file capabilities are dead.
-pub(crate) fn no_new_privs() -> Result<(), SetupFailure> {
-    no_new_privs_of_thread(true).at(Step::NoNewPrivs)
-}
-
-/// The newest Landlock ABI both this kernel and our crate know; 0 for none.
-pub(crate) fn landlock_abi() -> u8 {
-    let handled = |abi: ABI| {
-        Ruleset::default()
-            .set_compatibility(CompatLevel::HardRequirement)
-            .handle_access(AccessFs::from_all(abi))
-            .and_then(|r| {
-                let scopes: BitFlags<Scope> = Scope::from_all(abi);
-                if scopes.is_empty() {
-                    Ok(r)
-                } else {
-                    r.scope(scopes)
-                }
-            })
-            .and_then(Ruleset::create)
-            .is_ok()
-    };
-    let all = [ABI::V6, ABI::V5, ABI::V4, ABI::V3, ABI::V2, ABI::V1];
-    let numbers = [6, 5, 4, 3, 2, 1];
-    all.into_iter()
-        .zip(numbers)
-        .find(|(abi, _)| handled(*abi))
-        .map_or(0, |(_, n)| n)
-}
-
-/// Landlock's rules for one run, put together before it is needed. A rule is
-/// about an inode, not about a name: rules around one scratch space say nothing
-/// of the next.
-pub(crate) struct Fence {
-    read_only: Vec<String>,
-    read_write: Vec<String>,
-    rules: RulesetCreated,
-}
-
-/// The ABI that rules are written for; a kernel with an older one enforces
-/// what it knows.
-const RULES: ABI = ABI::V6;
-
-impl Fence {
-    /// Around the named trees. A path that does not exist adds no right, so a
-    /// mistake denies.
-    pub(crate) fn new(read_only: &[String], read_write: &[String]) -> Result<Self, SetupFailure> {
-        let make = || -> Result<RulesetCreated, RulesetError> {
-            let rules = Ruleset::default()
-                .set_compatibility(CompatLevel::BestEffort)
-                .handle_access(AccessFs::from_all(RULES))?
-                .scope(Scope::from_all(RULES))?
-                .create()?;
-            rules
-                .add_rules(path_beneath_rules(read_only, AccessFs::from_read(RULES)))?
-                .add_rules(path_beneath_rules(read_write, AccessFs::from_all(RULES)))
-        };
-        Ok(Self {
-            read_only: read_only.to_vec(),
-            read_write: read_write.to_vec(),
-            rules: make().map_err(|_| unfenced())?,
-        })
-    }
-
-    /// Whether it stands around these trees.
-    pub(crate) fn is_around(&self, read_only: &[String], read_write: &[String]) -> bool {
-        self.read_only == read_only && self.read_write == read_write
-    }
-
-    /// Shuts the calling process in.
-    pub(crate) fn close(&self) -> Result<(), SetupFailure> {
-        let rules = self.rules.try_clone().map_err(|_| unfenced())?;
-        match rules.restrict_self().map(|status| status.ruleset) {
-            Ok(RulesetStatus::FullyEnforced | RulesetStatus::PartiallyEnforced) => Ok(()),
-            Ok(RulesetStatus::NotEnforced) | Err(_) => Err(unfenced()),
-        }
-    }
-}
-
-fn unfenced() -> SetupFailure {
-    SetupFailure {
-        step: Step::Landlock,
-        index: 0,
-        errno: nix::libc::EOPNOTSUPP,
-    }
 }

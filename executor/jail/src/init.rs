@@ -20,9 +20,9 @@ use rustix::process::{WaitOptions, WaitStatus, wait};
 use crate::backlog::{Backlog, patience};
 use crate::cell::Cell;
 use crate::refusals::Refusals;
-use crate::step::At;
 use crate::traces::Traces;
 use crate::{collect, run};
+use assize_confine::step::At;
 
 /// Orphans reaped before orders are looked at again: many cores can make them
 /// faster than one init reaps.
@@ -65,6 +65,13 @@ pub(crate) fn serve(mut cell: Cell, mut refusals: Refusals, socket: &UnixStream)
             }
             // A kill that crossed with the end of its run.
             Ok((Order::Kill, _)) => {}
+            Ok((Order::Warm(spec), _)) => {
+                // It is started where the last run's files are gone already.
+                let waits = cell.warm_up(&spec);
+                if frame::send(socket, &JailEvent::Warm(waits), &[]).is_err() {
+                    return 1;
+                }
+            }
             Err(FrameError::Closed) => return 0,
             Err(_) => return 1,
         }
@@ -96,11 +103,20 @@ fn one_run(
     let watching = plan.sockets && cell.has(Layer::Backlog);
     let (end, leftovers) = match run::start(cell, plan, fds) {
         Ok(started) => {
-            let backlog = watching.then_some(&mut cell.backlog);
-            let ended = wait_for_end(refusals, backlog, socket, children, started.pid);
+            let alone = cell.warm.is_empty();
+            let watched = Watched {
+                main: started.pid,
+                alone,
+                backlog: watching.then_some(&mut cell.backlog),
+            };
+            let ended = wait_for_end(refusals, watched, socket, children);
             let (status, overflowed) = ended?;
             over = overflowed;
-            let leftovers = if cell.has(Layer::Sweep) { sweep()? } else { 0 };
+            let leftovers = if cell.has(Layer::Sweep) {
+                sweep(cell)?
+            } else {
+                0
+            };
             (started.verdict(status), leftovers)
         }
         Err(failed) => (End::NotStarted(failed), 0),
@@ -114,10 +130,21 @@ fn one_run(
         refused: refusals.take(),
         backlog: over,
         cpu_us: cpu_of_children().saturating_sub(before),
+        warm: cell.warm.ids(),
     };
     frame::send(socket, &JailEvent::Done(report), &borrowed).ok()?;
     drop(files);
     cell.refresh(plan).ok()
+}
+
+/// A run that is on.
+struct Watched<'a> {
+    /// The main program.
+    main: Pid,
+    /// Whether nothing but the run is in the cell.
+    alone: bool,
+    /// Its sockets, if it may have any.
+    backlog: Option<&'a mut Backlog>,
 }
 
 /// Waits for the main program, reaping orphans on the way, answering refused
@@ -125,11 +152,15 @@ fn one_run(
 /// held too much. `None` when the executor is gone.
 fn wait_for_end(
     refusals: &mut Refusals,
-    mut backlog: Option<&mut Backlog>,
+    watched: Watched<'_>,
     socket: &UnixStream,
     children: &SignalFd,
-    main: Pid,
 ) -> Option<(WaitStatus, bool)> {
+    let Watched {
+        main,
+        alone,
+        mut backlog,
+    } = watched;
     let mut more = false;
     let mut over = false;
     let mut looked = Instant::now();
@@ -154,8 +185,10 @@ fn wait_for_end(
         };
         if spoken {
             match frame::recv::<Order>(socket) {
+                // What it leaves behind is swept afterwards.
+                Ok((Order::Kill, _)) if !alone => kill_one(main),
                 Ok((Order::Kill, _)) => kill_all(),
-                Ok((Order::Run(_), _)) | Err(_) => return None,
+                Ok((Order::Run(_) | Order::Warm(_), _)) | Err(_) => return None,
             }
         }
         if asked {
@@ -167,7 +200,7 @@ fn wait_for_end(
             looked = Instant::now();
             if backlog.is_over() {
                 over = true;
-                kill_all();
+                kill_one(main);
             }
         }
         // Once: a standard signal waits only once, and where program and init
@@ -208,10 +241,37 @@ fn kill_all() {
     let _ = kill(Pid::from_raw(-1), Signal::SIGKILL);
 }
 
+fn kill_one(process: Pid) {
+    let _ = kill(process, Signal::SIGKILL);
+}
+
 /// Kills and reaps whatever the run left; says how many there were.
-fn sweep() -> Option<u32> {
-    kill_all();
+///
+/// Where interpreters wait in the cell they must be told from what is left. A
+/// process that has lost its parent is ours, so if all of our children are
+/// interpreters, nothing is left. If something is, all go: nothing can be told
+/// apart in a crowd that forks.
+fn sweep(cell: &mut Cell) -> Option<u32> {
     let mut reaped = 0;
+    if !cell.warm.is_empty() {
+        loop {
+            match wait(WaitOptions::NOHANG) {
+                Ok(Some(_)) => reaped += 1,
+                Ok(None) => break,
+                Err(rustix::io::Errno::INTR) => {}
+                Err(rustix::io::Errno::CHILD) => {
+                    cell.warm.clear();
+                    return Some(reaped);
+                }
+                Err(_) => return None,
+            }
+        }
+        if cell.warm.holds(cell.children()?.into_iter()) {
+            return Some(reaped);
+        }
+    }
+    kill_all();
+    cell.warm.clear();
     loop {
         match wait(WaitOptions::empty()) {
             Ok(_) => reaped += 1,

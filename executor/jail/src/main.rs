@@ -36,9 +36,9 @@ mod mounts;
 mod refusals;
 mod run;
 mod scratch;
-mod step;
 mod traces;
 mod warden;
+mod warm;
 
 use assize_sys::process::exit_now;
 

@@ -17,7 +17,7 @@ use rustix::mount::{
     fsconfig_set_string, fsmount, fsopen, move_mount, open_tree,
 };
 
-use crate::step::At;
+use assize_confine::step::At;
 
 /// Where the new root is put together, in a mount namespace nobody shares.
 const STAGE: &str = "/tmp";

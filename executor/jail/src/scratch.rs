@@ -8,7 +8,7 @@ use assize_wire::cell::{SetupFailure, Step};
 use nix::errno::Errno;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 
-use crate::step::At;
+use assize_confine::step::At;
 
 /// Where the tmpfs itself sits; only the init can look in.
 const BOX: &str = "/box";

@@ -18,7 +18,7 @@ use rustix::fs::{Mode, OFlags, open, openat};
 use crate::backlog::Backlog;
 use crate::cell::Cell;
 use crate::confine;
-use crate::step::At;
+use assize_confine::step::At;
 
 /// Counters that move with everything that crosses a network namespace or is
 /// refused by it.

@@ -14,8 +14,8 @@ use assize_wire::frame::{self, FrameError};
 use nix::sys::wait::waitpid;
 use nix::unistd::{Pid, setsid};
 
-use crate::step::At;
 use crate::{cell, confine, init};
+use assize_confine::step::At;
 
 /// Runs the warden to its end.
 pub(crate) fn run() -> Result<(), FrameError> {

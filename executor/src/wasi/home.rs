@@ -64,6 +64,7 @@ impl Home {
             .arm(Ceilings {
                 memory_bytes,
                 processes,
+                residents: 1,
             })
             .map_err(|e| Fault::Host(e.to_string()))?;
         let (ours, theirs) = UnixStream::pair().map_err(host)?;
@@ -102,6 +103,7 @@ impl Home {
             sockets: false,
             read_only: self.profile.files.read_only.clone(),
             read_write: self.profile.files.read_write.clone(),
+            warm: None,
         }));
         let borrowed: Vec<_> = fds.iter().map(AsFd::as_fd).collect();
         let lost = |e: frame::FrameError| Fault::CellNotBuilt(format!("wasm worker: {e}"));
@@ -118,7 +120,7 @@ impl Home {
                 Ok(wire::JailEvent::Done(report)) => {
                     Fault::CellNotBuilt(format!("the wasm worker ended: {:?}", report.end))
                 }
-                Ok(wire::JailEvent::Idle) | Err(_) => lost(e),
+                Ok(wire::JailEvent::Idle | wire::JailEvent::Warm(_)) | Err(_) => lost(e),
             }
         })?;
         ours.set_read_timeout(None).map_err(host)?;

@@ -7,9 +7,12 @@
 
 pub mod fd;
 pub mod inherit;
+pub mod interpose;
+pub mod landlock;
 pub mod mount;
 pub mod net;
 pub mod process;
+pub mod python;
 pub mod seccomp;
 
 use std::io;

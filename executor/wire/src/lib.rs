@@ -19,4 +19,5 @@ pub mod cell;
 pub mod frame;
 pub mod keeper;
 pub mod plan;
+pub mod warm;
 pub mod worker;

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::cell::SetupFailure;
+use crate::warm::WarmSpec;
 
 /// One program, one input. Descriptors on the frame, in this order: the pack
 /// (when `files` is not empty), stdin, stdout, stderr, then one for each of
@@ -34,6 +35,9 @@ pub struct Plan {
     pub read_only: Vec<String>,
     /// Trees the program may also write (Landlock).
     pub read_write: Vec<String>,
+    /// The warm interpreter it goes on from. Where there is none of this name
+    /// any more, it is started like any other.
+    pub warm: Option<u32>,
 }
 
 /// A file inside a pack: one sealed memfd that holds all of a run's files end
@@ -67,6 +71,8 @@ pub enum Order {
     Run(Box<Plan>),
     /// End the current run now: a limit was reached or nobody waits for it.
     Kill,
+    /// Between runs: have this interpreter started and wait.
+    Warm(Box<WarmSpec>),
 }
 
 /// What the jail says, in this order, once per run.
@@ -77,6 +83,8 @@ pub enum JailEvent {
     Done(RunReport),
     /// The slot is clean again and takes the next run.
     Idle,
+    /// Whether the interpreter waits.
+    Warm(bool),
 }
 
 /// How a run ended, as its init saw it.
@@ -96,6 +104,8 @@ pub struct RunReport {
     pub backlog: bool,
     /// CPU time of the run's processes that were reaped, in microseconds.
     pub cpu_us: u64,
+    /// The warm interpreters that are left.
+    pub warm: Vec<u32>,
 }
 
 /// Most different refused calls that are told apart.

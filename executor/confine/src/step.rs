@@ -5,7 +5,7 @@ use std::io;
 use assize_wire::cell::{SetupFailure, Step};
 
 /// Attaches a [`Step`] and an item number to a failed system call.
-pub(crate) trait At<T> {
+pub trait At<T> {
     /// Names the step.
     fn at(self, step: Step) -> Result<T, SetupFailure>
     where
@@ -18,7 +18,7 @@ pub(crate) trait At<T> {
     fn at_item(self, step: Step, index: usize) -> Result<T, SetupFailure>;
 }
 
-fn failure(step: Step, index: usize, errno: Option<i32>) -> SetupFailure {
+pub(crate) fn failure(step: Step, index: usize, errno: Option<i32>) -> SetupFailure {
     // An error without errno comes from our own checks: EINVAL.
     let errno = errno.unwrap_or(nix::errno::Errno::EINVAL as i32);
     SetupFailure {

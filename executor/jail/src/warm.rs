@@ -1,0 +1,206 @@
+//! Interpreters that wait in the cell: started between runs, by nobody's
+//! program, and copied for each run that goes on from them.
+
+use std::collections::BTreeMap;
+use std::io::{self, PipeWriter};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::time::Duration;
+
+use assize_confine::program::{PARKED, exec};
+use assize_confine::step::At;
+use assize_sys::fd::{above, cloexec_from, place};
+use assize_sys::process::{Side, exit_now, fork_unchecked};
+use assize_wire::cell::{SetupFailure, Step};
+use assize_wire::frame;
+use assize_wire::plan::Plan;
+use assize_wire::warm::{CONTROL_FD, PROC_FD, Run, WarmOrder, WarmReply, WarmSpec};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::{Pid, chdir, setsid};
+use rustix::fs::{MemfdFlags, memfd_create};
+use rustix::process::{Resource, Rlimit, WaitOptions, getrlimit, setrlimit, waitpid};
+
+use crate::cell::Cell;
+
+/// How long an interpreter may take to start, with what it is to load before
+/// it waits. The executor waits a little longer.
+const STARTING: Duration = Duration::from_secs(20);
+
+/// How long it may take to fork.
+const FORKING: Duration = Duration::from_secs(5);
+
+/// The interpreters of a cell, by what the executor calls them.
+#[derive(Debug, Default)]
+pub(crate) struct Nursery(BTreeMap<u32, Waiting>);
+
+#[derive(Debug)]
+struct Waiting {
+    pid: Pid,
+    control: UnixStream,
+}
+
+impl Nursery {
+    /// The names of all.
+    pub(crate) fn ids(&self) -> Vec<u32> {
+        self.0.keys().copied().collect()
+    }
+
+    /// Whether there is none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether these processes are among them.
+    pub(crate) fn holds(&self, pids: impl Iterator<Item = i32>) -> bool {
+        let ours: Vec<i32> = self.0.values().map(|w| w.pid.as_raw()).collect();
+        pids.into_iter().all(|pid| ours.contains(&pid))
+    }
+
+    /// Forgets all: they were killed and reaped.
+    pub(crate) fn clear(&mut self) {
+        self.0.clear();
+    }
+
+    /// Ends one.
+    fn end(&mut self, id: u32) {
+        if let Some(waiting) = self.0.remove(&id) {
+            waiting.end();
+        }
+    }
+}
+
+impl Waiting {
+    fn end(self) {
+        let _ = kill(self.pid, Signal::SIGKILL);
+        let pid = rustix::process::Pid::from_raw(self.pid.as_raw());
+        while matches!(
+            waitpid(pid, WaitOptions::empty()),
+            Err(rustix::io::Errno::INTR)
+        ) {}
+    }
+
+    fn ask(
+        &self,
+        order: &WarmOrder,
+        fds: &[BorrowedFd<'_>],
+        within: Duration,
+    ) -> Option<WarmReply> {
+        self.control.set_read_timeout(Some(within)).ok()?;
+        frame::send(&self.control, order, fds).ok()?;
+        Some(frame::recv(&self.control).ok()?.0)
+    }
+}
+
+impl Cell {
+    /// Has an interpreter started and waits until it waits. Says whether it
+    /// does. No program may be alive.
+    pub(crate) fn warm_up(&mut self, spec: &WarmSpec) -> bool {
+        if let Some(id) = spec.instead_of {
+            self.warm.end(id);
+        }
+        if !self.may_keep_warm() {
+            return false;
+        }
+        let Ok(waiting) = self.start_waiting(spec) else {
+            return false;
+        };
+        let before = spec.before.clone();
+        match waiting.ask(&WarmOrder::Prepare { before }, &[], STARTING) {
+            Some(WarmReply::Waits) => {
+                self.warm.0.insert(spec.id, waiting);
+                true
+            }
+            Some(WarmReply::Refuses | WarmReply::Forked(_) | WarmReply::Failed(_)) | None => {
+                waiting.end();
+                false
+            }
+        }
+    }
+
+    fn start_waiting(&self, spec: &WarmSpec) -> Result<Waiting, SetupFailure> {
+        let (control, theirs) = UnixStream::pair().at(Step::Descriptors)?;
+        match fork_unchecked(0).at(Step::Exec)? {
+            Side::Parent(pid) => Ok(Waiting {
+                pid: Pid::from_raw(pid),
+                control,
+            }),
+            Side::Child => {
+                let _ = become_interpreter(spec, theirs.as_fd(), self.proc.as_fd());
+                exit_now(127)
+            }
+        }
+    }
+
+    /// Lets a run go on from an interpreter that waits; its pid. None when
+    /// there is none that can: it was killed together with an earlier program.
+    pub(crate) fn go_on(
+        &mut self,
+        id: u32,
+        plan: &Plan,
+        failure: &PipeWriter,
+        fds: &[OwnedFd],
+    ) -> Option<Pid> {
+        let waiting = self.warm.0.get(&id)?;
+        let forked = || -> io::Result<Pid> {
+            let (ours, theirs) = UnixStream::pair()?;
+            let forked = waiting.ask(&WarmOrder::Fork, &[theirs.as_fd()], FORKING);
+            let Some(WarmReply::Forked(pid)) = forked else {
+                return Err(io::ErrorKind::BrokenPipe.into());
+            };
+            drop(theirs);
+            let rules = self.fence.as_ref().map(|fence| fence.rules());
+            let run = Run {
+                plan: plan.clone(),
+                fenced: rules.is_some(),
+            };
+            let mut given = vec![failure.as_fd()];
+            given.extend(rules);
+            given.extend(fds.iter().map(AsFd::as_fd));
+            // One that does not hear us ends by itself, and says so.
+            let _ = frame::send(&ours, &run, &given);
+            Ok(Pid::from_raw(pid))
+        };
+        match forked() {
+            Ok(pid) => Some(pid),
+            Err(_) => {
+                self.warm.end(id);
+                None
+            }
+        }
+    }
+}
+
+/// As uid 0 of the cell, with an empty input, outputs of the kind that programs
+/// get, and nothing else of ours. Never returns on success.
+fn become_interpreter(
+    spec: &WarmSpec,
+    control: BorrowedFd<'_>,
+    proc: BorrowedFd<'_>,
+) -> Result<std::convert::Infallible, SetupFailure> {
+    setsid().at(Step::Ipc)?;
+    let input = memfd_create("assize", MemfdFlags::CLOEXEC).at(Step::Descriptors)?;
+    let (_unread, output) = io::pipe().at(Step::Descriptors)?;
+    let placed = [
+        (input.as_fd(), 0),
+        (output.as_fd(), 1),
+        (output.as_fd(), 2),
+        (control, CONTROL_FD),
+        (proc, PROC_FD),
+    ];
+    let parked = placed.map(|(fd, target)| (above(fd, PARKED), target));
+    cloexec_from(3).at(Step::Descriptors)?;
+    for (fd, target) in parked {
+        let fd = fd.at(Step::Descriptors)?;
+        place(fd.as_fd(), target).at(Step::Descriptors)?;
+    }
+    // The kernel lays out memory by it, and the C library its threads' stacks.
+    let stack = Rlimit {
+        current: Some(spec.stack),
+        ..getrlimit(Resource::Stack)
+    };
+    setrlimit(Resource::Stack, stack).at(Step::Rlimits)?;
+    chdir("/work").at(Step::Files)?;
+    let mut env = spec.env.clone();
+    env.push(format!("LD_PRELOAD={}", spec.library).into_bytes());
+    exec(&spec.argv, &env)
+}
