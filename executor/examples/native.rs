@@ -89,7 +89,10 @@ fn main() {
             limits: policy.limits,
             policy: Arc::clone(&policy),
             target: Target::Native,
-            warm: (name == "python").then(|| Warm { before: "".into() }),
+            warm: (name == "python").then(|| Warm {
+                before: "".into(),
+                program: Some("main.py".to_owned()),
+            }),
         };
         let (mut ours, mut theirs) = (Vec::new(), Vec::new());
         for block in 0..blocks + 2 {
@@ -102,7 +105,15 @@ fn main() {
                 start.elapsed()
             };
             let a: Vec<_> = (0..BLOCK).map(|_| one()).collect();
-            let b: Vec<_> = (0..BLOCK).map(|_| spawn(&bare)).collect();
+            let b: Vec<_> = (0..BLOCK)
+                .map(|_| {
+                    if std::env::var_os("OURS").is_some() {
+                        std::time::Duration::from_micros(1)
+                    } else {
+                        spawn(&bare)
+                    }
+                })
+                .collect();
             if block >= 2 {
                 ours.extend(a);
                 theirs.extend(b);

@@ -48,6 +48,9 @@ pub struct Warm {
     /// Statements, in its own language, that it runs before it waits: trusted
     /// ones. Empty for none.
     pub before: Arc<str>,
+    /// The program's file, if it is the interpreter itself that reads it, and
+    /// no harness of ours.
+    pub program: Option<String>,
 }
 
 /// Where a program runs.

@@ -37,6 +37,7 @@ pub(crate) struct Kind {
     argv: Vec<String>,
     env: Vec<(String, String)>,
     before: String,
+    program: Option<String>,
     stack: u64,
 }
 
@@ -45,12 +46,13 @@ impl Kind {
     /// conversation over its standard streams, whose nature an interpreter
     /// looks at when it starts.
     pub(crate) fn of(plan: &Plan) -> Option<Self> {
-        let before = plan.warm.as_ref()?.before.to_string();
+        let warm = plan.warm.as_ref()?;
         let stdio = matches!(plan.channel, Some(crate::channel::Channel::Stdio { .. }));
         (!stdio).then(|| Self {
             argv: plan.argv.clone(),
             env: plan.env.clone(),
-            before,
+            before: warm.before.to_string(),
+            program: warm.program.clone(),
             stack: crate::rlimits::stack(&plan.limits),
         })
     }
@@ -104,6 +106,7 @@ impl Interpreters {
             library: LIBRARY.to_owned(),
             stack: kind.stack,
             before: kind.before.clone(),
+            program: kind.program.clone(),
             instead_of: gone.as_ref().map(|w| w.id),
         };
         (spec, gone.map_or(0, |w| w.memory))

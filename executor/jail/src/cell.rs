@@ -34,6 +34,8 @@ pub(crate) struct Cell {
     pub(crate) landlock_abi: u8,
     /// Scratch space, mounted ahead of the run it is for.
     pub(crate) scratch: Scratch,
+    /// What it is made for.
+    pub(crate) needs: Option<Needs>,
     /// Landlock's rules around that scratch space.
     pub(crate) fence: Option<Fence>,
     /// Whether init and program are two uids, see [`Ids`].
@@ -42,6 +44,13 @@ pub(crate) struct Cell {
     pub(crate) backlog: Backlog,
     /// Interpreters that wait for runs.
     pub(crate) warm: Nursery,
+}
+
+/// What the last run needed, as the next will.
+pub(crate) struct Needs {
+    room: Room,
+    read_only: Vec<String>,
+    read_write: Vec<String>,
 }
 
 impl Cell {
@@ -80,19 +89,30 @@ impl Cell {
         self.two_ids && self.without.is_empty() && self.children().is_some()
     }
 
-    /// Makes ready what a run like this one needs. Most runs are like the one
-    /// before and find everything done.
+    /// Makes ready what a run needs. Most runs are like the one before and find
+    /// everything done.
     pub(crate) fn prepare(&mut self, plan: &Plan) -> Result<(), SetupFailure> {
-        let room = Room {
-            bytes: plan.disk_bytes,
-            inodes: plan.inodes,
+        self.needs = Some(Needs {
+            room: Room {
+                bytes: plan.disk_bytes,
+                inodes: plan.inodes,
+            },
+            read_only: plan.read_only.clone(),
+            read_write: plan.read_write.clone(),
+        });
+        self.make_ready()
+    }
+
+    fn make_ready(&mut self) -> Result<(), SetupFailure> {
+        let Some(needs) = &self.needs else {
+            return Ok(());
         };
-        let stays = self.scratch.is_mounted() && !self.has(Layer::FreshTmp);
-        let moved = !stays && self.scratch.prepare(room)?;
-        if self.landlock_abi == 0 || !self.has(Layer::Landlock) {
+        let stays = self.scratch.is_mounted() && self.without.contains(&Layer::FreshTmp);
+        let moved = !stays && self.scratch.prepare(needs.room)?;
+        if self.landlock_abi == 0 || self.without.contains(&Layer::Landlock) {
             return Ok(());
         }
-        let (read_only, read_write) = (&plan.read_only, &plan.read_write);
+        let (read_only, read_write) = (&needs.read_only, &needs.read_write);
         let stands = |fence: &Fence| !moved && fence.is_around(read_only, read_write);
         if !self.fence.as_ref().is_some_and(stands) {
             self.fence = Some(Fence::new(read_only, read_write)?);
@@ -100,12 +120,26 @@ impl Cell {
         Ok(())
     }
 
+    /// Some scratch space, for a cell that has not run anything yet.
+    pub(crate) fn make_room(&mut self) -> Result<(), SetupFailure> {
+        self.needs.get_or_insert(Needs {
+            room: Room {
+                bytes: 1 << 20,
+                inodes: 64,
+            },
+            read_only: Vec::new(),
+            read_write: Vec::new(),
+        });
+        self.make_ready()
+    }
+
     /// Throws the last run's files away; the next run is likely to be like it.
-    pub(crate) fn refresh(&mut self, plan: &Plan) -> Result<(), SetupFailure> {
-        if self.has(Layer::FreshTmp) {
-            self.scratch.discard()?;
+    pub(crate) fn renew(&mut self) -> Result<(), SetupFailure> {
+        if !self.has(Layer::FreshTmp) {
+            return Ok(());
         }
-        self.prepare(plan)
+        self.scratch.discard()?;
+        self.make_ready()
     }
 }
 
@@ -171,6 +205,7 @@ pub(crate) fn build(spec: &CellSpec) -> Result<(Cell, Refusals), SetupFailure> {
         network,
         landlock_abi: rights::landlock_abi(),
         scratch: Scratch::new(),
+        needs: None,
         fence: None,
         warm: Nursery::default(),
         two_ids,

@@ -134,7 +134,7 @@ fn one_run(
     };
     frame::send(socket, &JailEvent::Done(report), &borrowed).ok()?;
     drop(files);
-    cell.refresh(plan).ok()
+    cell.renew().ok()
 }
 
 /// A run that is on.

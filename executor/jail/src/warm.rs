@@ -101,11 +101,28 @@ impl Cell {
         if !self.may_keep_warm() {
             return false;
         }
+        let waits = self.start_and_wait(spec);
+        // What stood for the program's file, and what it may have left itself.
+        self.renew().is_ok() && waits
+    }
+
+    fn start_and_wait(&mut self, spec: &WarmSpec) -> bool {
+        if self.make_room().is_err() {
+            return false;
+        }
+        if let Some(name) = &spec.program
+            && std::fs::write(std::path::Path::new("/work").join(name), "").is_err()
+        {
+            return false;
+        }
         let Ok(waiting) = self.start_waiting(spec) else {
             return false;
         };
-        let before = spec.before.clone();
-        match waiting.ask(&WarmOrder::Prepare { before }, &[], STARTING) {
+        let order = WarmOrder::Prepare {
+            before: spec.before.clone(),
+            program: spec.program.clone(),
+        };
+        match waiting.ask(&order, &[], STARTING) {
             Some(WarmReply::Waits) => {
                 self.warm.0.insert(spec.id, waiting);
                 true

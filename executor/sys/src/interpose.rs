@@ -7,18 +7,27 @@
 
 use std::ffi::{CStr, c_char, c_int, c_void};
 
+/// How a path is about to be opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Touch {
+    /// As a descriptor: `open`.
+    Open,
+    /// As a stream of C's: `fopen`.
+    Stream,
+}
+
 /// What hears of paths: the bytes, without the terminating zero.
-pub type Listener = fn(&[u8]);
+pub type Listener = fn(&[u8], Touch);
 
 /// Tells `listener` of a path.
 ///
 /// # Safety
 /// `path` is null or a C string, as it is for every function interposed here.
-pub unsafe fn tell(path: *const c_char, listener: Listener) {
+pub unsafe fn tell(path: *const c_char, touch: Touch, listener: Listener) {
     if !path.is_null() {
         // SAFETY: a C string by the caller's duty; the borrow ends with the
         // call, before the program can change it.
-        listener(unsafe { CStr::from_ptr(path) }.to_bytes());
+        listener(unsafe { CStr::from_ptr(path) }.to_bytes(), touch);
     }
 }
 
@@ -30,16 +39,6 @@ pub unsafe fn openat(dir: c_int, path: *const c_char, flags: c_int, mode: u32) -
     // SAFETY: by the caller's duty. `syscall` sets errno as openat does, and a
     // descriptor fits in an int.
     unsafe { libc::syscall(libc::SYS_openat, dir, path, flags, mode) as c_int }
-}
-
-/// `newfstatat(2)`, whose buffer is the C library's `struct stat` on 64-bit
-/// machines.
-///
-/// # Safety
-/// As for fstatat(2).
-pub unsafe fn fstatat(dir: c_int, path: *const c_char, to: *mut c_void, flags: c_int) -> c_int {
-    // SAFETY: by the caller's duty; 0 or -1 fits in an int.
-    unsafe { libc::syscall(libc::SYS_newfstatat, dir, path, to, flags) as c_int }
 }
 
 /// `fopen(3)`, the C library's own.
@@ -81,26 +80,18 @@ macro_rules! interpose {
             static START: extern "C" fn() = $crate::interpose::leave_no_trace;
 
             $crate::interpose!(@define $listener,
-                open(path, flags: c_int, mode: u32) -> c_int
+                open, Open, (path, flags: c_int, mode: u32) -> c_int
                     { $crate::interpose::openat(libc::AT_FDCWD, path, flags, mode) }
-                open64(path, flags: c_int, mode: u32) -> c_int
+                open64, Open, (path, flags: c_int, mode: u32) -> c_int
                     { $crate::interpose::openat(libc::AT_FDCWD, path, flags, mode) }
-                fopen(path, mode: *const c_char) -> *mut c_void
+                fopen, Stream, (path, mode: *const c_char) -> *mut c_void
                     { $crate::interpose::fopen(path, mode) }
-                fopen64(path, mode: *const c_char) -> *mut c_void
+                fopen64, Stream, (path, mode: *const c_char) -> *mut c_void
                     { $crate::interpose::fopen(path, mode) }
-                stat(path, to: *mut c_void) -> c_int
-                    { $crate::interpose::fstatat(libc::AT_FDCWD, path, to, 0) }
-                stat64(path, to: *mut c_void) -> c_int
-                    { $crate::interpose::fstatat(libc::AT_FDCWD, path, to, 0) }
-                lstat(path, to: *mut c_void) -> c_int
-                    { $crate::interpose::fstatat(libc::AT_FDCWD, path, to, libc::AT_SYMLINK_NOFOLLOW) }
-                lstat64(path, to: *mut c_void) -> c_int
-                    { $crate::interpose::fstatat(libc::AT_FDCWD, path, to, libc::AT_SYMLINK_NOFOLLOW) }
             );
         };
     };
-    (@define $listener:path, $($name:ident($path:ident $(, $arg:ident: $kind:ty)*) -> $result:ty $body:block)*) => {
+    (@define $listener:path, $($name:ident, $touch:ident, ($path:ident $(, $arg:ident: $kind:ty)*) -> $result:ty $body:block)*) => {
         $(
             #[unsafe(no_mangle)]
             unsafe extern "C" fn $name($path: *const c_char $(, $arg: $kind)*) -> $result {
@@ -109,7 +100,7 @@ macro_rules! interpose {
                 // variable arguments the last may be missing: then it is not
                 // looked at, as its flags say.
                 unsafe {
-                    $crate::interpose::tell($path, $listener);
+                    $crate::interpose::tell($path, $crate::interpose::Touch::$touch, $listener);
                     $body
                 }
             }

@@ -135,6 +135,20 @@ pub fn exit_now(status: i32) -> ! {
     unsafe { libc::_exit(status) }
 }
 
+/// Ends the process as the C library does, which writes out what its streams
+/// still hold; at once where other threads run, which could not be stopped from
+/// using what is taken down.
+pub fn end_with(status: i32) -> ! {
+    if thread_count().is_ok_and(|threads| threads == 1) {
+        // SAFETY: no other thread; handlers are the C library's and those that
+        // libraries of the program have registered.
+        unsafe { libc::exit(status) }
+    }
+    // SAFETY: a null stream is all of them, each under its lock.
+    unsafe { libc::fflush(std::ptr::null_mut()) };
+    exit_now(status)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

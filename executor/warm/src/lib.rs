@@ -26,6 +26,8 @@ use std::fs::File;
 use std::io::Write;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use assize_confine::failure::encode;
@@ -33,7 +35,8 @@ use assize_confine::program::{self, PARKED, Setting};
 use assize_confine::step::At;
 use assize_sys::fd::{above, close_others};
 use assize_sys::inherit::take_inherited_fd;
-use assize_sys::process::{Side, exit_now, fork_sibling, thread_count};
+use assize_sys::interpose::Touch;
+use assize_sys::process::{Side, end_with, exit_now, fork_sibling, thread_count};
 use assize_sys::python::{Held, Python};
 use assize_wire::cell::{SetupFailure, Step};
 use assize_wire::frame::{self, FrameError};
@@ -43,36 +46,81 @@ use rustix::process::DumpableBehavior;
 
 assize_sys::interpose!(crate::touched);
 
-/// Whether the program's files have been touched, and nothing is heard of any
-/// more.
+/// What CPython runs around a program.
+const PROGRAM: &str = include_str!("program.py");
+
+/// What the init said first: there until the wait begins.
+static TOLD: Mutex<Option<Told>> = Mutex::new(None);
+
+/// Whether nothing is heard of any more.
 static PASSED: AtomicBool = AtomicBool::new(false);
 
-fn touched(path: &[u8]) {
+struct Told {
+    control: UnixStream,
+    before: String,
+    program: Option<String>,
+}
+
+fn touched(path: &[u8], touch: Touch) {
     if PASSED.load(Ordering::Relaxed) || !is_of_the_program(path) {
         return;
     }
+    // What we open ourselves is nobody's business.
     PASSED.store(true, Ordering::Relaxed);
+    let Some(told) = TOLD
+        .lock()
+        .ok()
+        .and_then(|mut told| told.take().or_else(listen))
+    else {
+        exit_now(1)
+    };
+    // An interpreter looks at a file in several ways (is it an archive?) before
+    // it reads its program.
+    if told.program.is_some() && touch != Touch::Stream {
+        if let Ok(mut kept) = TOLD.lock() {
+            *kept = Some(told);
+        }
+        PASSED.store(false, Ordering::Relaxed);
+        return;
+    }
     // Whoever comes back from it is a program. All others end here.
-    if wait().is_none() {
+    if wait(told).is_none() {
         exit_now(1);
     }
 }
 
-/// The working directory is the program's and has no other files. That
-/// interpreters ask what `.` is says nothing yet.
+/// The working directory is the program's and has no other files.
 fn is_of_the_program(path: &[u8]) -> bool {
     let relative = !path.starts_with(b"/") && !path.is_empty() && path != b".";
     relative || path.starts_with(b"/work/")
 }
 
-/// Waits and forks; returns in the forks.
-fn wait() -> Option<()> {
+fn listen() -> Option<Told> {
     let control = UnixStream::from(take_inherited_fd(CONTROL_FD).ok()?);
+    match frame::recv(&control).ok()?.0 {
+        WarmOrder::Prepare { before, program } => Some(Told {
+            control,
+            before,
+            program,
+        }),
+        WarmOrder::Fork => None,
+    }
+}
+
+/// Waits and forks; returns in the forks, unless they run their program from
+/// here.
+fn wait(told: Told) -> Option<()> {
+    let Told {
+        control,
+        before,
+        program,
+    } = told;
     let proc = take_inherited_fd(PROC_FD).ok()?;
-    let python = Python::find().map(Python::hold);
-    let reply = match frame::recv(&control).ok()?.0 {
-        WarmOrder::Prepare { before } if prepare(python.as_ref(), &before) => WarmReply::Waits,
-        WarmOrder::Prepare { .. } | WarmOrder::Fork => WarmReply::Refuses,
+    let program = program.map(|name| Path::new("/work").join(name));
+    let python = Python::find().and_then(Python::hold);
+    let reply = match prepare(python.as_ref(), &before, program.as_deref()) {
+        true => WarmReply::Waits,
+        false => WarmReply::Refuses,
     };
     frame::send(&control, &reply, &[]).ok()?;
     loop {
@@ -92,6 +140,9 @@ fn wait() -> Option<()> {
             std::mem::forget((control, proc, run));
             if let Some(python) = &python {
                 python.after_fork_in_child();
+                if let Some(program) = &program {
+                    end_with(python.run_program(program).unwrap_or(1));
+                }
             }
             return Some(());
         }
@@ -109,9 +160,20 @@ fn wait() -> Option<()> {
 /// Runs what comes before the wait; says whether this process can be copied at
 /// all: a fork has one thread, and the program's descriptors take the place of
 /// what is open.
-fn prepare(python: Option<&Held>, before: &str) -> bool {
-    let prepared = before.is_empty() || python.is_some_and(|python| python.run(before));
-    prepared && thread_count().is_ok_and(|n| n == 1) && nothing_is_open().unwrap_or(false)
+fn prepare(python: Option<&Held>, before: &str, program: Option<&Path>) -> bool {
+    let ready = match (python, program) {
+        (Some(python), program) => {
+            let begin = program
+                .map(|path| format!("begin({path:?})"))
+                .unwrap_or_default();
+            python.run(PROGRAM)
+                && python.run(&begin)
+                && python.run(before)
+                && python.run("settle()")
+        }
+        (None, program) => before.is_empty() && program.is_none(),
+    };
+    ready && thread_count().is_ok_and(|n| n == 1) && nothing_is_open().unwrap_or(false)
 }
 
 fn nothing_is_open() -> std::io::Result<bool> {

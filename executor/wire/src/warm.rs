@@ -29,6 +29,9 @@ pub struct WarmSpec {
     pub stack: u64,
     /// Statements that it runs before it waits.
     pub before: String,
+    /// The program's file, in the working directory, if it is the interpreter
+    /// itself that reads it. It is there, empty, while the interpreter starts.
+    pub program: Option<String>,
     /// One that ends for this one, if there are too many.
     pub instead_of: Option<u32>,
 }
@@ -40,6 +43,8 @@ pub enum WarmOrder {
     Prepare {
         /// In the interpreter's own language.
         before: String,
+        /// See [`WarmSpec::program`].
+        program: Option<String>,
     },
     /// Fork. The new process hears its plan ([`Run`]) on the socket that is
     /// attached: this one learns nothing of any run.

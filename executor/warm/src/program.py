@@ -1,0 +1,153 @@
+"""Running a program as `python3 main.py` would, in a fork of an interpreter that
+has waited for it, and ending as that would.
+
+CPython's own end takes apart everything that it made at its start. A fork has
+that in common with the interpreter that goes on waiting, and taking it apart
+means copying it first, page by page: more work than most programs. So what was
+there before the program stays, and of what the program made everything happens
+that CPython's end lets happen, in its order (Py_FinalizeEx in pylifecycle.c).
+
+The functions live in a namespace that no program sees.
+"""
+
+import sys
+
+known = set(sys.modules)
+
+import _frozen_importlib_external as external
+import _signal as signal
+import atexit
+import gc
+import os
+from _weakref import ref
+
+# What was loaded on our behalf is not loaded for the program.
+for name in set(sys.modules) - known:
+    del sys.modules[name]
+before = set()
+
+
+def begin(path):
+    """`__main__` as PyRun_SimpleFile makes it, once for all programs."""
+    main = sys.modules["__main__"]
+    main.__file__ = path
+    main.__cached__ = None
+    main.__loader__ = external.SourceFileLoader("__main__", path)
+
+
+def settle():
+    """Called last before the wait."""
+    # It says what was in a directory that is not the program's.
+    sys.path_importer_cache.pop(os.getcwd(), None)
+    before.update(sys.modules)
+    # What the collector never looks at is never copied for it either.
+    gc.collect()
+    gc.freeze()
+
+
+def status_of(error):
+    """The status of a SystemExit, by handle_system_exit in pythonrun.c."""
+    code = error.code
+    if code is None:
+        return 0
+    if isinstance(code, int):
+        return int(code) & 0xFF if -(2**63) <= code < 2**63 else 0xFF
+    sys.stdout and attempt(sys.stdout.flush)
+    try:
+        print(code, file=sys.stderr)
+    except Exception:
+        pass
+    return 1
+
+
+def attempt(function, *arguments):
+    """What goes wrong at the end is told and ends nothing."""
+    try:
+        function(*arguments)
+        return True
+    except BaseException as error:
+        try:
+            print("Exception ignored in:", repr(function), file=sys.stderr)
+            sys.__excepthook__(type(error), error, error.__traceback__.tb_next)
+        except BaseException:
+            pass
+        return False
+
+
+def flush():
+    """By flush_std_files."""
+    done = True
+    for name in "stdout", "stderr":
+        stream = sys.__dict__.get(name)
+        try:
+            if stream is None or stream.closed:
+                continue
+        except Exception:
+            pass
+        if name == "stdout":
+            done = attempt(stream.flush) and done
+            continue
+        try:
+            stream.flush()
+        except Exception:
+            done = False
+    return done
+
+
+def clear(namespace):
+    """By _PyModule_ClearDict: names with one underscore first, then the rest."""
+    for private in True, False:
+        for name in list(namespace):
+            single = name.startswith("_") and not name.startswith("__")
+            if namespace[name] is not None and name != "__builtins__" and single is private:
+                namespace[name] = None
+
+
+def take_down():
+    """By finalize_modules, for the modules that the program has loaded."""
+    for name in "path", "argv", "ps1", "ps2", "last_type", "last_value", "last_traceback":
+        if name in sys.__dict__:
+            setattr(sys, name, None)
+    for name in "stdin", "stdout", "stderr":
+        setattr(sys, name, sys.__dict__.get("__" + name + "__"))
+    left = []
+    for name, module in list(sys.modules.items()):
+        if name == "__main__" or name not in before:
+            try:
+                left.append(ref(module))
+            except TypeError:
+                pass
+            sys.modules[name] = None
+            del module
+    gc.collect()
+    for module in reversed(left):
+        module = module()
+        if isinstance(module, Module):
+            clear(module.__dict__)
+        del module
+
+
+def end(status, interrupted):
+    """Ends what the program began, which ended with this status or was
+    interrupted; the status that its process ends with."""
+    threading = sys.modules.get("threading")
+    if threading is not None:
+        attempt(threading._shutdown)
+    del threading
+    run_at_exit()
+    if not flush():
+        status = 120
+    if collecting():
+        gc.collect()
+    take_down()
+    if not flush():
+        status = 120
+    if interrupted:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        os.kill(os.getpid(), signal.SIGINT)
+    return status
+
+
+# As they are before any program can change them.
+run_at_exit, collecting = atexit._run_exitfuncs, gc.isenabled
+Module = type(sys)
