@@ -114,16 +114,27 @@ impl CompileCache {
                 "Builds that took what was compiled before, or was being compiled.",
             ),
             of("misses_total", "Builds that compiled."),
-            of("evictions_total", "Compiled programs that made room for others."),
+            of(
+                "evictions_total",
+                "Compiled programs that made room for others.",
+            ),
         );
         let (bytes, capacity, entries) = (
             of("bytes", "Bytes of compiled programs that are kept."),
             of("capacity_bytes", "Bytes that may be kept."),
-            of("entries", "Compiled programs that are kept, errors included."),
+            of(
+                "entries",
+                "Compiled programs that are kept, errors included.",
+            ),
         );
         let all = [&hits, &misses, &evictions, &bytes, &capacity, &entries];
         let describe = |o: &&Opts| {
-            Desc::new(o.name.clone(), o.help.clone(), Vec::new(), o.const_labels.clone())
+            Desc::new(
+                o.name.clone(),
+                o.help.clone(),
+                Vec::new(),
+                o.const_labels.clone(),
+            )
         };
         let descriptions = all.iter().map(describe).collect::<Result<_, _>>()?;
         Ok(Self {

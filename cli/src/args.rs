@@ -233,6 +233,9 @@ pub(crate) struct Serve {
     /// [default: assize, or an id that nobody has]
     #[arg(long)]
     pub(crate) user: Option<String>,
+    /// Memory for compiled programs, such as 256M; 0 keeps none [default: 256M]
+    #[arg(long, value_parser = bytes)]
+    pub(crate) compile_cache_bytes: Option<u64>,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]

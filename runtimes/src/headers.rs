@@ -14,6 +14,7 @@ use std::io;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 use assize_executor::{End, Executor, FileSource, Outcome, Pack, Plan};
 use assize_policies::{Limits, Profile};
@@ -35,6 +36,11 @@ const FORMAT: u64 = 1;
 const MADE_BYTES: u64 = 512 << 20;
 const TEXT_BYTES: u64 = 64 << 20;
 const DISK_BYTES: u64 = 1 << 30;
+
+/// What a file is called while it is written, and how old it is when nobody
+/// writes it any more.
+const UNFINISHED: &str = ".new-";
+const ABANDONED: Duration = Duration::from_secs(600);
 
 /// A program that includes the header and nothing else.
 const PROBE: &str = "probe.cpp";
@@ -266,7 +272,8 @@ fn believed(dir: &Path, file: &Path) -> bool {
 fn install(dir: &Path, file: &Path, data: &[u8]) -> io::Result<()> {
     let parent = file.parent().unwrap_or(dir);
     fs::create_dir_all(parent)?;
-    let new = parent.join(format!(".new-{}", std::process::id()));
+    forget_unfinished(parent);
+    let new = parent.join(format!("{UNFINISHED}{}", std::process::id()));
     // The umask may be tighter than programs in cells, who are others, need.
     for above in parent.ancestors().take_while(|p| *p != dir) {
         fs::set_permissions(above, Permissions::from_mode(0o755))?;
@@ -278,6 +285,21 @@ fn install(dir: &Path, file: &Path, data: &[u8]) -> io::Result<()> {
         let _ = fs::remove_file(&new);
     }
     placed
+}
+
+/// What a process that was killed has left here.
+fn forget_unfinished(dir: &Path) {
+    for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
+        let modified = entry.metadata().and_then(|m| m.modified());
+        let age = modified.ok().and_then(|m| m.elapsed().ok());
+        let ours = entry
+            .file_name()
+            .as_encoded_bytes()
+            .starts_with(UNFINISHED.as_bytes());
+        if ours && age.is_some_and(|a| a > ABANDONED) {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
 }
 
 /// Headers of other compilers or flags, 100 MB each, that this directory held.
@@ -292,8 +314,9 @@ fn forget_others(dir: &Path, name: &str) {
 }
 
 /// Makes sure of a directory that cells can be shown: whoever they run as must
-/// be able to walk to it. Says why not.
-pub fn open_directory(dir: &Path) -> Result<PathBuf, String> {
+/// be able to walk to it, and nobody but root and these `owners` may put
+/// anything into it. Says why not.
+pub fn open_directory(dir: &Path, owners: &[u32]) -> Result<PathBuf, String> {
     let said = |e: io::Error| format!("{}: {e}", dir.display());
     if !dir.exists() {
         fs::create_dir_all(dir).map_err(said)?;
@@ -301,11 +324,20 @@ pub fn open_directory(dir: &Path) -> Result<PathBuf, String> {
     }
     let dir = std::path::absolute(dir).map_err(said)?;
     for path in dir.ancestors() {
-        let meta = fs::metadata(path).map_err(|e| format!("{}: {e}", path.display()))?;
+        let shown = path.display();
+        let meta = fs::metadata(path).map_err(|e| format!("{shown}: {e}"))?;
         if !meta.is_dir() || meta.mode() & 0o001 == 0 {
             return Err(format!(
-                "{} is closed to others, and so to programs in cells",
-                path.display()
+                "{shown} is closed to others, and so to programs in cells"
+            ));
+        }
+        // In /tmp anybody makes files, but nobody renames those of others.
+        let shared = meta.mode() & 0o022 != 0 && (path == dir || meta.mode() & 0o1000 == 0);
+        let foreign = path == dir && meta.uid() != 0 && !owners.contains(&meta.uid());
+        if shared || foreign {
+            let (owner, mode) = (meta.uid(), meta.mode() & 0o7777);
+            return Err(format!(
+                "{shown} (owner {owner}, mode {mode:o}) is open to others"
             ));
         }
     }
@@ -348,6 +380,35 @@ mod tests {
             assert!(!believed(&dir, &file));
         }
         assert!(!believed(&dir, &dir.join("a/bits/y.gch")));
+        fs::remove_dir_all(dir).unwrap();
+    }
+
+    #[test]
+    fn a_directory_that_cells_cannot_reach_or_others_can_fill_is_refused() {
+        let dir = std::env::temp_dir().join(format!("assize-open-{}", std::process::id()));
+        let mine = |dir: &Path| open_directory(dir, &[fs::metadata(dir).unwrap().uid()]);
+        let inner = dir.join("inner");
+        fs::create_dir_all(&inner).unwrap();
+        let mode = |path: &Path, mode| {
+            fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+        };
+        mode(&dir, 0o755);
+        mode(&inner, 0o755);
+        assert_eq!(mine(&inner), Ok(inner.clone()));
+        for (path, bad, why) in [
+            (&inner, 0o775, "open to others"),
+            (&dir, 0o777, "open to others"),
+            (&dir, 0o700, "closed to others"),
+        ] {
+            mode(path, bad);
+            assert!(mine(&inner).unwrap_err().contains(why), "{bad:o}");
+            mode(path, 0o755);
+        }
+        if fs::metadata(&inner).unwrap().uid() == 0 {
+            std::os::unix::fs::chown(&inner, Some(65_534), None).unwrap();
+            assert!(open_directory(&inner, &[1000]).is_err());
+            assert!(open_directory(&inner, &[65_534]).is_ok());
+        }
         fs::remove_dir_all(dir).unwrap();
     }
 }
