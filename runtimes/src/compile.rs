@@ -320,4 +320,64 @@ mod tests {
         }
         assert!(is_source("main.c") && is_source("@a/b-@.c"));
     }
+
+    #[test]
+    fn whatever_a_compile_depends_on_is_in_its_key() {
+        use assize_executor::Backend;
+
+        let mut manifest = crate::manifest::native().unwrap();
+        manifest.retain(|m| m.language == "cpp");
+        let runtime = Runtime {
+            manifest: manifest.remove(0),
+            backend: Backend::Native,
+            bin: "/usr/bin/g++".to_owned(),
+            version: "12.2.0".to_owned(),
+            digest: "sha256:0".to_owned(),
+            tools: crate::toolchain::Toolchain::default(),
+        };
+        let program = Program::single(&runtime, b"int main() {}".to_vec());
+        let policy = Profile::shipped().unwrap().remove(0);
+        let key = |tenant: &str, program: &Program, runtime: &Runtime, stamp, policy: &Profile| {
+            let recipe = Recipe::new(program, runtime, &[]).unwrap();
+            recipe.key(tenant, program, runtime, Stamp([stamp; 32]), policy)
+        };
+        let changed = |change: &dyn Fn(&mut Program, &mut Runtime, &mut Profile)| {
+            let (mut p, mut r, mut policy) = (program.clone(), runtime.clone(), policy.clone());
+            change(&mut p, &mut r, &mut policy);
+            key("t", &p, &r, 0, &policy)
+        };
+        let mut keys = vec![
+            key("t", &program, &runtime, 0, &policy),
+            key("u", &program, &runtime, 0, &policy),
+            key("t", &program, &runtime, 1, &policy),
+            changed(&|p, _, _| p.files[0].data.push(b' ')),
+            changed(&|p, _, _| p.files[0].executable = true),
+            changed(&|p, _, _| p.files[0].path = "x.cpp".to_owned()),
+            changed(&|p, _, _| p.entry = "x.cpp".to_owned()),
+            changed(&|p, _, _| p.time = Time::Counted),
+            changed(&|p, _, _| {
+                let file = p.files[0].clone();
+                p.files.push(FileSource {
+                    path: "x.h".to_owned(),
+                    ..file
+                });
+            }),
+            changed(&|_, r, _| r.backend = Backend::Wasi),
+            changed(&|_, r, _| r.bin = "/usr/bin/c++".to_owned()),
+            changed(&|_, r, _| r.version = "12.2.1".to_owned()),
+            changed(&|_, r, _| r.digest = "sha256:1".to_owned()),
+            changed(&|_, r, _| {
+                r.manifest.compile.as_mut().unwrap().flags[1] = "-O3".to_owned();
+            }),
+            changed(&|_, r, _| r.manifest.compile.as_mut().unwrap().wasm = true),
+            changed(&|_, _, policy| policy.limits.memory_bytes -= 1),
+            changed(&|_, _, policy| policy.files.read_only.clear()),
+        ];
+        let with = ["-isystem".to_owned(), "x".to_owned()];
+        let with = Recipe::new(&program, &runtime, &with).unwrap();
+        keys.push(with.key("t", &program, &runtime, Stamp([0; 32]), &policy));
+        assert_eq!(keys[0], changed(&|_, _, _| ()));
+        let all: std::collections::BTreeSet<_> = keys.iter().collect();
+        assert_eq!(all.len(), keys.len());
+    }
 }

@@ -104,4 +104,11 @@ impl Compiler {
         };
         headers.make(&self.executor, &self.policy, registry).await
     }
+
+    /// Whether precompiled headers should be made again, because files of the
+    /// compiler are not those of before.
+    #[must_use]
+    pub fn stale(&self, registry: &Registry) -> bool {
+        self.headers.as_ref().is_some_and(|h| h.stale(registry))
+    }
 }

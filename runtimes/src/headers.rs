@@ -8,12 +8,12 @@
 //! text it was made of; and one that is there already is believed only where
 //! root alone could have written it. Any other is made anew at each start.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, Metadata, Permissions};
 use std::io;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use assize_executor::{End, Executor, FileSource, Outcome, Pack, Plan};
@@ -50,8 +50,11 @@ const PROBE: &str = "probe.cpp";
 pub(crate) struct Headers {
     dir: PathBuf,
     ready: RwLock<BTreeMap<String, Ready>>,
+    /// Files that this process has made.
+    own: Mutex<BTreeSet<PathBuf>>,
 }
 
+/// What the last try came to: options, or none where it failed.
 #[derive(Debug)]
 struct Ready {
     options: Vec<String>,
@@ -76,6 +79,7 @@ impl Headers {
         Self {
             dir,
             ready: RwLock::default(),
+            own: Mutex::default(),
         }
     }
 
@@ -89,6 +93,16 @@ impl Headers {
             }
             Some(_) | None => Vec::new(),
         }
+    }
+
+    /// Whether files that they are made of have changed since they were made,
+    /// or tried to be.
+    pub(crate) fn stale(&self, registry: &Registry) -> bool {
+        let ready = self.ready.read().unwrap_or_else(PoisonError::into_inner);
+        registry.all().any(|runtime| {
+            let tried = ready.get(&runtime.manifest.language).map(|r| r.stamp);
+            wanted(runtime).is_some() && tried != Some(runtime.tools.stamp())
+        })
     }
 
     /// Makes what is missing. Blocks its thread while it reads and writes.
@@ -111,18 +125,16 @@ impl Headers {
                 flags,
             };
             let stamp = runtime.tools.stamp();
-            let made = match bench.ready(&self.dir).await {
+            let (options, made) = match bench.ready(&self.dir, &self.own).await {
                 Ok(_) if runtime.tools.stamp() != stamp => {
-                    Err("the compiler changed meanwhile".to_owned())
+                    (Vec::new(), Err("the compiler changed meanwhile".to_owned()))
                 }
-                Ok((options, made)) => {
-                    let ready = Ready { options, stamp };
-                    let mut all = self.ready.write().unwrap_or_else(PoisonError::into_inner);
-                    all.insert(runtime.manifest.language.clone(), ready);
-                    Ok(made)
-                }
-                Err(why) => Err(why),
+                Ok((options, made)) => (options, Ok(made)),
+                Err(why) => (Vec::new(), Err(why)),
             };
+            let mut ready = self.ready.write().unwrap_or_else(PoisonError::into_inner);
+            ready.insert(runtime.manifest.language.clone(), Ready { options, stamp });
+            drop(ready);
             all.push(Precompiled {
                 language: runtime.manifest.language.clone(),
                 header: header.to_owned(),
@@ -150,7 +162,11 @@ struct Bench<'a> {
 
 impl Bench<'_> {
     /// The options that use it, and whether it had to be made.
-    async fn ready(&self, dir: &Path) -> Result<(Vec<String>, bool), String> {
+    async fn ready(
+        &self,
+        dir: &Path,
+        own: &Mutex<BTreeSet<PathBuf>>,
+    ) -> Result<(Vec<String>, bool), String> {
         let text = self.run(&["-E", "-dD", "-o", "text.ii", PROBE]).await?;
         let text = collected(text, "text.ii")?;
         let source = source(&text, self.header)
@@ -165,7 +181,9 @@ impl Bench<'_> {
         fields.bytes(&Sha256::digest(&text));
         let name = hex(&fields.digest());
         let file = dir.join(&name).join(format!("{}.gch", self.header));
-        let made = !believed(dir, &file);
+        let own = || own.lock().unwrap_or_else(PoisonError::into_inner);
+        let ours = own().contains(&file) && file.is_file();
+        let made = !ours && !believed(dir, &file);
         if made {
             let compiled = self
                 .run(&["-x", "c++-header", "-o", "made.gch", &source])
@@ -173,6 +191,7 @@ impl Bench<'_> {
             let data = collected(compiled, "made.gch")?;
             install(dir, &file, &data).map_err(|e| format!("{}: {e}", file.display()))?;
             forget_others(dir, &name);
+            own().insert(file);
         }
         let options = vec!["-isystem".to_owned(), format!("{HEADERS}/{name}")];
         self.prove(&options).await?;
@@ -318,9 +337,10 @@ fn forget_others(dir: &Path, name: &str) {
 /// anything into it. Says why not.
 pub fn open_directory(dir: &Path, owners: &[u32]) -> Result<PathBuf, String> {
     let said = |e: io::Error| format!("{}: {e}", dir.display());
-    if !dir.exists() {
-        fs::create_dir_all(dir).map_err(said)?;
-        fs::set_permissions(dir, Permissions::from_mode(0o755)).map_err(said)?;
+    let missing: Vec<&Path> = dir.ancestors().take_while(|p| !p.exists()).collect();
+    fs::create_dir_all(dir).map_err(said)?;
+    for path in missing.into_iter().filter(|p| !p.as_os_str().is_empty()) {
+        fs::set_permissions(path, Permissions::from_mode(0o755)).map_err(said)?;
     }
     let dir = std::path::absolute(dir).map_err(said)?;
     for path in dir.ancestors() {

@@ -3,6 +3,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use assize_executor::Keeper;
@@ -67,7 +68,7 @@ pub(super) fn directory(named: Option<PathBuf>, identity: &Identity) -> Result<P
             // Else the next start would take it for one that somebody made.
             let _ = std::fs::remove_dir(&dir);
         }
-        owned.context("`assize headers`, run by root, makes them for all servers")?;
+        owned?;
     }
     Ok(dir)
 }
@@ -85,20 +86,28 @@ fn own() -> Result<PathBuf> {
     Ok(cache.join("assize/headers"))
 }
 
-/// Starts making them. Programs are served meanwhile, only not as fast.
-pub(super) fn make_in_the_background(engine: &Arc<Engine>) {
+/// How often a server looks whether its compilers have changed.
+const LOOK: Duration = Duration::from_secs(30);
+
+/// Makes them, and again whenever a compiler has changed. Programs are served
+/// meanwhile, only not as fast.
+pub(super) fn keep_in_the_background(engine: &Arc<Engine>) {
     let engine = Arc::clone(engine);
     tokio::spawn(async move {
-        match make(&engine).await {
-            Ok(all) => {
-                for one in all {
-                    match &one.made {
-                        Ok(_) => tracing::info!("precompiled headers: {}", line(&one)),
-                        Err(_) => tracing::warn!("precompiled headers: {}", line(&one)),
-                    }
+        loop {
+            match make(&engine).await {
+                Ok(all) => all.iter().for_each(|one| match &one.made {
+                    Ok(_) => tracing::info!("precompiled headers: {}", line(one)),
+                    Err(_) => tracing::warn!("precompiled headers: {}", line(one)),
+                }),
+                Err(error) => tracing::warn!("precompiled headers: {error:#}"),
+            }
+            loop {
+                tokio::time::sleep(LOOK).await;
+                if engine.compiler().stale(engine.registry()) {
+                    break;
                 }
             }
-            Err(error) => tracing::warn!("precompiled headers: {error:#}"),
         }
     });
 }

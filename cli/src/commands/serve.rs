@@ -143,7 +143,9 @@ pub(crate) fn prepare(host: &Host, args: &Serve) -> Result<Prepared> {
             config.binds.push((dir.clone(), HEADERS.to_owned()));
             compiling.headers = Some(dir);
         }
-        Err(why) => eprintln!("assize: no precompiled headers: {why:#}"),
+        Err(why) => eprintln!(
+            "assize: no precompiled headers ({why:#}); `assize headers`, run by root, makes them"
+        ),
     }
     let keeper = Keeper::launch(&config)?;
     privileges::give_up(&identity)?;
@@ -234,7 +236,7 @@ pub(crate) async fn serve(prepared: Prepared) -> Result<u8> {
         listener.local_addr()?,
         options.concurrency
     );
-    headers::make_in_the_background(&engine);
+    headers::keep_in_the_background(&engine);
     let served = assize_api::serve(app, listener, stop).await;
     setup::shut_down(&engine).await;
     served?;
