@@ -11,7 +11,7 @@ export PATH := $(HOME)/.cargo/bin:$(PATH)
 export ASSIZE_CACHE ?= $(HOME)/.cache/assize
 DATA := target/data
 
-.PHONY: help setup build guests demo test test-vm lint bench clean openapi fuzz attacks
+.PHONY: help setup build guests headers demo test test-vm lint bench clean openapi fuzz attacks
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -24,6 +24,9 @@ build: setup  ## release binaries
 
 guests: build  ## WASI guests (CPython and QuickJS in wasm), cached by digest
 	runtimes/wasi/build.sh target/guests
+
+headers: build  ## bits/stdc++.h compiled ahead, for servers to find (they make their own without)
+	$(SUDO) target/release/assize headers --headers target/headers
 
 demo: guests  ## grade real programs over HTTP in real cells
 	$(SUDO) deploy/demo.sh

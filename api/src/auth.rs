@@ -74,7 +74,7 @@ impl Keys {
                 let limit = field.trim_start_matches("limits.");
                 return Err(format!("key of {tenant:?}: ceiling.{limit}: {e}"));
             }
-            let rights = Rights::limited(profiles, ceiling);
+            let rights = Rights::limited(profiles, ceiling).of(&tenant);
             let caller = Arc::new(Caller { tenant, rights });
             if callers.insert(digest, Arc::clone(&caller)).is_some() {
                 return Err(format!("key of {:?} is listed twice", caller.tenant));
@@ -183,7 +183,7 @@ mod tests {
             let mut headers = HeaderMap::new();
             headers.insert(name, value.parse().unwrap());
             let caller = keys.caller(&headers).map_err(|e| e.status.as_u16())?;
-            assert_eq!(caller.rights, Rights::all());
+            assert_eq!(caller.rights, Rights::all().of("lab"));
             Ok(caller.tenant.clone())
         };
         assert_eq!(with("authorization", "Bearer secret"), Ok("lab".into()));

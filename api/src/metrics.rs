@@ -1,8 +1,14 @@
 //! Counters for operators. Labels come from closed sets only: nothing a
 //! program or a request says becomes a label.
 
+use std::sync::Arc;
+
+use assize_judge::engine::Engine;
+use prometheus::core::{Collector, Desc};
+use prometheus::proto::MetricFamily;
 use prometheus::{
-    Encoder, Histogram, HistogramOpts, IntCounterVec, IntGauge, Opts, Registry, TextEncoder,
+    Encoder, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry,
+    TextEncoder,
 };
 
 /// All metrics of the server.
@@ -21,7 +27,7 @@ pub(crate) struct Metrics {
 
 impl Metrics {
     /// Registers everything. Fails only on a programming error.
-    pub(crate) fn new() -> Result<Self, prometheus::Error> {
+    pub(crate) fn new(engine: &Arc<Engine>) -> Result<Self, prometheus::Error> {
         let registry = Registry::new();
         let counter = |name: &str, help: &str, labels: &[&str]| {
             let counter = IntCounterVec::new(Opts::new(name, help), labels)?;
@@ -69,6 +75,7 @@ impl Metrics {
         };
         let process = prometheus::process_collector::ProcessCollector::for_self();
         registry.register(Box::new(process))?;
+        registry.register(Box::new(CompileCache::new(engine)?))?;
         Ok(metrics)
     }
 
@@ -82,5 +89,94 @@ impl Metrics {
                 String::new()
             }
         }
+    }
+}
+
+/// The figures of the cache of compiled programs, asked for when somebody
+/// looks.
+struct CompileCache {
+    engine: Arc<Engine>,
+    hits: Opts,
+    misses: Opts,
+    evictions: Opts,
+    bytes: Opts,
+    capacity: Opts,
+    entries: Opts,
+    descriptions: Vec<Desc>,
+}
+
+impl CompileCache {
+    fn new(engine: &Arc<Engine>) -> Result<Self, prometheus::Error> {
+        let of = |name: &str, help: &str| Opts::new(format!("assize_compile_cache_{name}"), help);
+        let (hits, misses, evictions) = (
+            of(
+                "hits_total",
+                "Builds that took what was compiled before, or was being compiled.",
+            ),
+            of("misses_total", "Builds that compiled."),
+            of(
+                "evictions_total",
+                "Compiled programs that made room for others.",
+            ),
+        );
+        let (bytes, capacity, entries) = (
+            of("bytes", "Bytes of compiled programs that are kept."),
+            of("capacity_bytes", "Bytes that may be kept."),
+            of(
+                "entries",
+                "Compiled programs that are kept, errors included.",
+            ),
+        );
+        let all = [&hits, &misses, &evictions, &bytes, &capacity, &entries];
+        let describe = |o: &&Opts| {
+            Desc::new(
+                o.name.clone(),
+                o.help.clone(),
+                Vec::new(),
+                o.const_labels.clone(),
+            )
+        };
+        let descriptions = all.iter().map(describe).collect::<Result<_, _>>()?;
+        Ok(Self {
+            engine: Arc::clone(engine),
+            hits,
+            misses,
+            evictions,
+            bytes,
+            capacity,
+            entries,
+            descriptions,
+        })
+    }
+}
+
+impl Collector for CompileCache {
+    fn desc(&self) -> Vec<&Desc> {
+        self.descriptions.iter().collect()
+    }
+
+    fn collect(&self) -> Vec<MetricFamily> {
+        let stats = self.engine.compiler().cache().unwrap_or_default();
+        let counters = [
+            (&self.hits, stats.hits),
+            (&self.misses, stats.misses),
+            (&self.evictions, stats.evictions),
+        ];
+        let gauges = [
+            (&self.bytes, stats.bytes),
+            (&self.capacity, stats.capacity),
+            (&self.entries, stats.entries),
+        ];
+        let counters = counters.into_iter().filter_map(|(opts, value)| {
+            let counter = IntCounter::with_opts(opts.clone()).ok()?;
+            counter.inc_by(value);
+            Some(counter.collect())
+        });
+        let gauges = gauges.into_iter().filter_map(|(opts, value)| {
+            let gauge = IntGauge::with_opts(opts.clone()).ok()?;
+            gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
+            Some(gauge.collect())
+        });
+        counters.chain(gauges).flatten().collect()
     }
 }

@@ -11,6 +11,7 @@ use crate::admit::{Refusal, RefusalKind, refuse};
 /// What a caller may ask for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Rights {
+    tenant: Arc<str>,
     profiles: Option<BTreeSet<String>>,
     ceiling: LimitsRequest,
 }
@@ -26,7 +27,27 @@ impl Rights {
     /// Only these profiles (all when absent), and never more than these limits.
     #[must_use]
     pub fn limited(profiles: Option<BTreeSet<String>>, ceiling: LimitsRequest) -> Self {
-        Self { profiles, ceiling }
+        Self {
+            tenant: "".into(),
+            profiles,
+            ceiling,
+        }
+    }
+
+    /// The same of this tenant: nothing that is kept of what one sent is used
+    /// for another.
+    #[must_use]
+    pub fn of(self, tenant: &str) -> Self {
+        Self {
+            tenant: tenant.into(),
+            ..self
+        }
+    }
+
+    /// Whose they are; empty for the local user.
+    #[must_use]
+    pub fn tenant(&self) -> &Arc<str> {
+        &self.tenant
     }
 
     /// The profiles it is limited to, if it is.

@@ -71,6 +71,7 @@ impl App {
         signer: Signer,
     ) -> Result<Arc<Self>, String> {
         options.keys.check(engine.all_profiles())?;
+        let metrics = Metrics::new(&engine).map_err(|e| e.to_string())?;
         Ok(Arc::new(Self {
             engine,
             queue: Queue::new(options.concurrency.max(1), options.queue),
@@ -78,7 +79,7 @@ impl App {
             bodies: Arc::new(Semaphore::new(BODY_UNITS)),
             // Enough that a slot never waits for the next case to be parsed.
             window: options.concurrency.max(1) * 2,
-            metrics: Metrics::new().map_err(|e| e.to_string())?,
+            metrics,
             keys: options.keys.clone(),
             signer,
             stopping: AtomicBool::new(false),

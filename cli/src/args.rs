@@ -32,6 +32,10 @@ pub(crate) struct Host {
     /// Directory of further profiles, one TOML file each (docs/profiles.md)
     #[arg(long, global = true, env = "ASSIZE_POLICIES")]
     pub(crate) policies: Option<PathBuf>,
+    /// Directory of precompiled headers, which cells see [default: beside the binary, or the
+    /// server's own below the system's cache directory]
+    #[arg(long, global = true, env = "ASSIZE_HEADERS")]
+    pub(crate) headers: Option<PathBuf>,
     /// Go on where this host or user cannot enforce a limit; results list what is enforced
     #[arg(long, global = true)]
     pub(crate) best_effort: bool,
@@ -67,6 +71,8 @@ pub(crate) enum Command {
     Bench(Bench),
     /// Interpreters inside the WASI worker: build them, or show what is there
     Guests(Guests),
+    /// Precompile headers that most programs include, for servers to find
+    Headers(Json),
     /// Print the OpenAPI document
     Openapi,
 }
@@ -90,7 +96,7 @@ impl Args {
                 let ReceiptCommand::Verify(a) = &a.command;
                 a.json
             }
-            Command::Doctor(a) | Command::Runtimes(a) => a.json,
+            Command::Doctor(a) | Command::Runtimes(a) | Command::Headers(a) => a.json,
             Command::Bench(a) => a.json,
             Command::Guests(a) => match &a.command {
                 GuestsCommand::Build(a) => a.json,
@@ -115,6 +121,7 @@ impl Args {
             | Command::Runtimes(_)
             | Command::Bench(_)
             | Command::Guests(_)
+            | Command::Headers(_)
             | Command::Openapi => "error",
         }
     }
@@ -226,6 +233,9 @@ pub(crate) struct Serve {
     /// [default: assize, or an id that nobody has]
     #[arg(long)]
     pub(crate) user: Option<String>,
+    /// Memory for compiled programs, such as 256M; 0 keeps none [default: 256M]
+    #[arg(long, value_parser = bytes)]
+    pub(crate) compile_cache_bytes: Option<u64>,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]

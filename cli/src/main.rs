@@ -16,8 +16,8 @@ use clap::Parser;
 
 use crate::args::{Args, Command};
 use crate::commands::{
-    bench, doctor, eval, guests, judge, matrix, metrics, pairs, receipt, run, runtimes, select,
-    serve, tasks,
+    bench, doctor, eval, guests, headers, judge, matrix, metrics, pairs, receipt, run, runtimes,
+    select, serve, tasks,
 };
 
 /// Exit statuses, the same for every command.
@@ -91,6 +91,7 @@ fn main() -> ExitCode {
             Some(Command::Runtimes(a)) => runtimes::runtimes(&args.host, &a).await,
             Some(Command::Guests(a)) => guests::guests(&args.host, &a.command),
             Some(Command::Bench(a)) => bench::bench(&args.host, &a).await,
+            Some(Command::Headers(a)) => headers::headers(&args.host, &a).await,
             Some(Command::Openapi) => {
                 print!("{}", assize_api::openapi());
                 Ok(status::DONE)

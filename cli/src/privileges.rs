@@ -1,5 +1,7 @@
 //! Giving up what only starting takes, before the first request is read.
 
+use std::path::Path;
+
 use anyhow::{Context, Result};
 use nix::unistd::{Gid, Uid, User, setgroups, setresgid, setresuid};
 use rustix::thread::{
@@ -40,6 +42,18 @@ impl Identity {
         }
     }
 
+    /// Its number.
+    pub(crate) fn uid(&self) -> u32 {
+        self.uid.as_raw()
+    }
+
+    /// Makes it the owner of a file that root has just made.
+    pub(crate) fn own(&self, path: &Path) -> Result<()> {
+        let (uid, gid) = (Some(self.uid.as_raw()), Some(self.gid.as_raw()));
+        std::os::unix::fs::chown(path, uid, gid)
+            .with_context(|| format!("making {} the server's own", path.display()))
+    }
+
     fn number(uid: u32) -> Result<Self> {
         Self::new(Uid::from_raw(uid), Gid::from_raw(uid))
     }
@@ -50,6 +64,16 @@ impl Identity {
         }
         Ok(Self { uid, gid })
     }
+}
+
+/// Who this process is.
+pub(crate) fn uid() -> u32 {
+    nix::unistd::geteuid().as_raw()
+}
+
+/// Whether this process is somebody who will become somebody else.
+pub(crate) fn is_root() -> bool {
+    nix::unistd::geteuid().is_root() && !alone()
 }
 
 /// Whether this user namespace has a single id, so that its root is an ordinary
@@ -70,7 +94,7 @@ pub(crate) fn give_up(identity: &Identity) -> Result<()> {
             let _ = remove_capability_from_bounding_set(capability);
         }
     }
-    if nix::unistd::geteuid().is_root() && !alone() {
+    if is_root() {
         let Identity { uid, gid } = *identity;
         let hint = "this host has no such id (a container?): name one with --user";
         setgroups(&[]).context("dropping supplementary groups")?;

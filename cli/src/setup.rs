@@ -7,6 +7,7 @@ use anyhow::{Context, Result};
 use assize_executor::{Config, Executor, Keeper, WORKER_RUNS};
 use assize_judge::engine::Engine;
 use assize_policies::Profiles;
+use assize_runtimes::Compiling;
 
 use crate::Usage;
 use crate::args::Host;
@@ -21,7 +22,7 @@ pub(crate) async fn engine(host: &Host, cases: usize) -> Result<Arc<Engine>> {
     let config = config(host, cases)?;
     let profiles = profiles(host.policies.as_deref())?;
     let keeper = Keeper::launch(&config)?;
-    engine_over(keeper, config, profiles).await
+    engine_over(keeper, config, profiles, &Compiling::default()).await
 }
 
 /// The profiles that ship and those of a directory.
@@ -48,9 +49,10 @@ pub(crate) async fn engine_over(
     keeper: Keeper,
     config: Config,
     profiles: Profiles,
+    how: &Compiling,
 ) -> Result<Arc<Engine>> {
     let executor = tokio::task::spawn_blocking(move || Executor::over(keeper, &config)).await??;
-    let engine = Engine::with_profiles(Arc::new(executor), profiles)
+    let engine = Engine::compiling(Arc::new(executor), profiles, how)
         .await
         .map_err(anyhow::Error::msg)?;
     Ok(Arc::new(engine))
@@ -109,6 +111,17 @@ pub(crate) fn guests(host: &Host, bin: &Path) -> Option<PathBuf> {
         .into_iter()
         .chain(places)
         .find(|p| p.join("SHA256SUMS").exists())
+}
+
+/// The directory of precompiled headers that somebody has made, if there is one.
+pub(crate) fn headers(host: &Host, bin: &Path) -> Option<PathBuf> {
+    let places = [
+        bin.join("headers"),
+        bin.join("../headers"),
+        "/usr/lib/assize/headers".into(),
+    ];
+    let made = places.into_iter().find(|p| p.is_dir());
+    host.headers.clone().or(made)
 }
 
 /// Ends every cell, off the async threads.

@@ -1,7 +1,7 @@
 //! The pool: hands plans to free slots and workers, retries what we lost.
 
 use std::collections::VecDeque;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -71,6 +71,7 @@ pub struct Executor {
     threads: Mutex<Vec<JoinHandle<()>>>,
     workers: Option<Workers>,
     guests: Guests,
+    worker_program: Option<PathBuf>,
     capabilities: Mutex<Capabilities>,
     keeper: Mutex<Option<Keeper>>,
     /// Closed when the keeper has ended.
@@ -143,6 +144,7 @@ impl Executor {
             capabilities: Mutex::new(unproven),
             workers,
             guests: keeper.guests.clone(),
+            worker_program: config.wasm.as_ref().map(|(program, _)| program.clone()),
             keeper: Mutex::new(Some(keeper)),
             kept,
         })
@@ -246,6 +248,12 @@ impl Executor {
     #[must_use]
     pub fn guest_digest(&self, name: &str) -> Option<String> {
         self.guests.digests.get(name).cloned()
+    }
+
+    /// The program of WASI workers, which also compiles for them.
+    #[must_use]
+    pub fn worker_program(&self) -> Option<&Path> {
+        self.worker_program.as_deref()
     }
 
     /// Whether the WASI backend is available at all.

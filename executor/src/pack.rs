@@ -104,10 +104,9 @@ impl Pack {
         let mut entries = Vec::with_capacity(files.len());
         for file in files {
             let len = file.data.len() as u64;
-            let mode = if file.executable { 0o755 } else { 0o644 };
             entries.push(PackEntry {
                 path: file.path.clone(),
-                mode,
+                mode: mode(file.executable),
                 offset,
                 len,
             });
@@ -122,6 +121,21 @@ impl Pack {
 }
 
 impl Pack {
+    /// One file.
+    pub fn of(path: &str, data: &[u8], executable: bool) -> Result<Self, PackError> {
+        check_names(std::iter::once(path))?;
+        let entry = PackEntry {
+            path: path.to_owned(),
+            mode: mode(executable),
+            offset: 0,
+            len: data.len() as u64,
+        };
+        Ok(Self {
+            sealed: Sealed::new(&[data])?,
+            entries: [entry].into(),
+        })
+    }
+
     /// The same and these files, in memory of their own.
     pub fn with(&self, files: &[FileSource]) -> Result<Self, PackError> {
         let count = self.entries.len() + files.len();
@@ -161,6 +175,10 @@ pub fn plain_relative(path: &str) -> bool {
         && path
             .split('/')
             .all(|c| !c.is_empty() && c != "." && c != ".." && c.len() <= 255)
+}
+
+fn mode(executable: bool) -> u32 {
+    if executable { 0o755 } else { 0o644 }
 }
 
 fn check_names<'a>(paths: impl Iterator<Item = &'a str>) -> Result<(), PackError> {

@@ -34,6 +34,9 @@ pub struct Run {
 /// A program with the runtime, policy and limits it gets, all checked.
 #[derive(Debug, Clone)]
 pub struct Submission {
+    /// Whose it is: what it is compiled to is kept for nobody else. Empty for
+    /// the local user.
+    pub tenant: Arc<str>,
     /// The program.
     pub program: Program,
     /// What compiles and runs it.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use assize_executor::{Backend, End, Executor, Fault, Limit, Outcome, Sealed, Usage};
 use assize_policies::{Profile, Profiles};
-use assize_runtimes::{Built, Registry, Role};
+use assize_runtimes::{Built, Compiler, Compiling, Registry, Role};
 
 use crate::case::{
     Case, Comparison, Integrity, Judgement, Run, RunResult, Submission, Test, TestKind, TestResult,
@@ -28,7 +28,7 @@ pub struct Engine {
     executor: Arc<Executor>,
     registry: Registry,
     profiles: Profiles,
-    compile: Arc<Profile>,
+    compiler: Compiler,
     pub(crate) known: script::Known,
 }
 
@@ -45,16 +45,25 @@ impl Engine {
         executor: Arc<Executor>,
         profiles: Profiles,
     ) -> Result<Self, String> {
+        Self::compiling(executor, profiles, &Compiling::default()).await
+    }
+
+    /// The same, where programs are compiled so.
+    pub async fn compiling(
+        executor: Arc<Executor>,
+        profiles: Profiles,
+        how: &Compiling,
+    ) -> Result<Self, String> {
         let compile = profiles
             .get("compile")
             .cloned()
             .ok_or("profile compile is missing")?;
         let registry = Registry::survey(&executor, &compile).await?;
         Ok(Self {
+            compiler: Compiler::new(Arc::clone(&executor), compile, how),
             executor,
             registry,
             profiles,
-            compile,
             known: script::Known::default(),
         })
     }
@@ -87,15 +96,20 @@ impl Engine {
         self.profiles.iter()
     }
 
-    pub(crate) fn compile(&self) -> &Arc<Profile> {
-        &self.compile
+    /// What compiles for it.
+    #[must_use]
+    pub fn compiler(&self) -> &Compiler {
+        &self.compiler
     }
 
     pub(crate) async fn build(&self, submission: &Submission) -> Result<Built, Fault> {
-        submission
-            .program
-            .build(&self.executor, &submission.runtime, &self.compile)
-            .await
+        let Submission {
+            tenant,
+            program,
+            runtime,
+            ..
+        } = submission;
+        self.compiler.build(tenant, program, runtime).await
     }
 
     /// Runs one program on one input.

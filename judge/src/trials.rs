@@ -166,7 +166,7 @@ impl Engine {
         &self,
         validator: &std::sync::Arc<Validator>,
     ) -> Result<Result<Ready, String>, Fault> {
-        validator.build(self.executor(), self.compile()).await
+        validator.build(self).await
     }
 }
 

@@ -3,16 +3,14 @@
 use std::sync::Arc;
 
 use assize_executor::{
-    Backend, Collect, End, Executor, Fault, FileSource, Limit, Module, Outcome, Pack, PackError,
-    Plan, Sealed, Target, Time,
+    Backend, End, Executor, Fault, FileSource, Limit, Module, Outcome, Pack, PackError, Plan,
+    Sealed, Target, Time,
 };
 use assize_policies::{Limits, Profile};
 
+use crate::compile::{Compiled, Recipe};
 use crate::manifest::fill;
 use crate::registry::Runtime;
-
-/// Largest artefact a compiler may make, in bytes.
-const ARTEFACT_BYTES: u64 = 128 << 20;
 
 /// A submission.
 #[derive(Debug, Clone)]
@@ -46,6 +44,9 @@ pub struct CompileReport {
     pub outcome: Outcome,
     /// Whether there is something to run.
     pub succeeded: bool,
+    /// Whether this was said before, of the same program: what it used, it
+    /// used then.
+    pub cached: bool,
 }
 
 /// A built program, or why there is none.
@@ -119,163 +120,89 @@ impl Program {
         Ok(Pack::new(&self.files)?)
     }
 
-    /// Builds it: compiles in a cell where the language compiles.
+    /// Builds it: compiles in a cell where the language compiles, whatever was
+    /// compiled before. [`crate::Compiler`] remembers.
     pub async fn build(
         &self,
         executor: &Executor,
         runtime: &Arc<Runtime>,
         compile_policy: &Arc<Profile>,
     ) -> Result<Built, Fault> {
-        let pack = self.check().map_err(|e| Fault::Host(e.to_string()))?;
-        let runnable = |pack: Pack, target: Target| Runnable {
-            runtime: Arc::clone(runtime),
-            pack,
-            entry: self.entry.clone(),
-            target,
-        };
-        let Some(compile) = &runtime.manifest.compile else {
-            let target = match (&runtime.backend, &runtime.manifest.guest) {
-                (Backend::Wasi, Some(guest)) => {
-                    Target::Wasi(Module::Guest(guest.clone()), self.time)
-                }
-                (Backend::Wasi | Backend::Native, _) => Target::Native,
-            };
-            return Ok(Built::Ready {
-                runnable: runnable(pack, target),
-                compile: None,
-            });
-        };
-        if compile.argv.is_empty() {
-            return self.lowered(executor, compile_policy, pack, runnable).await;
+        match Recipe::new(self, runtime, &[]) {
+            Some(recipe) => {
+                let compiled = recipe.run(executor, compile_policy, self).await?;
+                self.finish(runtime, &compiled, false)
+            }
+            None => self.ready(runtime),
         }
-        let sources: Vec<String> = self
-            .files
-            .iter()
-            .filter(|f| compile.sources.iter().any(|e| has_extension(&f.path, e)))
-            .filter(|f| is_source(&f.path))
-            .map(|f| operand(&f.path))
-            .collect();
-        let holes = [
-            ("bin", runtime.bin.as_str()),
-            ("artefact", compile.artefact.as_str()),
-        ];
-        let argv = fill(&compile.argv, &holes, &sources);
-        let mut plan = compile_plan(argv, pack, &compile.artefact, compile_policy);
-        if self.time == Time::Counted {
-            // Compilers put this in the place of today's date.
-            let beginning = ("SOURCE_DATE_EPOCH".to_owned(), "1577836800".to_owned());
-            plan.env.push(beginning);
-        }
-        let outcome = executor.run(plan).await?;
-        let (report, artefact) = take_artefact(outcome, &compile.artefact);
-        let Some(artefact) = artefact else {
+    }
+
+    /// As it is: nothing of this language compiles.
+    pub(crate) fn ready(&self, runtime: &Arc<Runtime>) -> Result<Built, Fault> {
+        let target = match (&runtime.backend, &runtime.manifest.guest) {
+            (Backend::Wasi, Some(guest)) => Target::Wasi(Module::Guest(guest.clone()), self.time),
+            (Backend::Wasi | Backend::Native, _) => Target::Native,
+        };
+        Ok(Built::Ready {
+            runnable: Runnable {
+                runtime: Arc::clone(runtime),
+                pack: self.check().map_err(host)?,
+                entry: self.entry.clone(),
+                target,
+            },
+            compile: None,
+        })
+    }
+
+    /// What it was compiled to, in sealed memory of its own.
+    pub(crate) fn finish(
+        &self,
+        runtime: &Arc<Runtime>,
+        compiled: &Compiled,
+        cached: bool,
+    ) -> Result<Built, Fault> {
+        let report = CompileReport {
+            cached,
+            ..compiled.report.clone()
+        };
+        let Some(compile) = runtime.manifest.compile.as_ref() else {
+            return Err(Fault::Host("a language that does not compile".to_owned()));
+        };
+        let Some(artefact) = &compiled.artefact else {
             return Ok(Built::Refused(report));
         };
-        if !compile.wasm {
-            let file = FileSource {
-                path: compile.artefact.clone(),
-                data: artefact,
-                executable: true,
+        let (pack, target) = if compile.wasm {
+            let module = Module::Compiled(Sealed::new(&[artefact]).map_err(host)?);
+            // The files of a program that came as a module are there when it
+            // runs; sources of one that was compiled are not.
+            let pack = match compile.argv.is_empty() {
+                true => self.check().map_err(host)?,
+                false => Pack::new(&[]).map_err(host)?,
             };
-            let pack = Pack::new(&[file]).map_err(|e| Fault::Host(e.to_string()))?;
-            let runnable = runnable(pack, Target::Native);
-            return Ok(Built::Ready {
-                runnable,
-                compile: Some(report),
-            });
-        }
-        let (lowered, module) = lower(executor, artefact, self.time, compile_policy).await?;
-        let Some(module) = module else {
-            return Ok(Built::Refused(lowered));
+            (pack, Target::Wasi(module, self.time))
+        } else {
+            let pack = Pack::of(&compile.artefact, artefact, true).map_err(host)?;
+            (pack, Target::Native)
         };
-        let none = Pack::new(&[]).map_err(|e| Fault::Host(e.to_string()))?;
-        let runnable = runnable(none, Target::Wasi(Module::Compiled(module), self.time));
         Ok(Built::Ready {
-            runnable,
+            runnable: Runnable {
+                runtime: Arc::clone(runtime),
+                pack,
+                entry: self.entry.clone(),
+                target,
+            },
             compile: Some(report),
         })
     }
-
-    /// A submission that is a wasm module already.
-    async fn lowered(
-        &self,
-        executor: &Executor,
-        policy: &Arc<Profile>,
-        pack: Pack,
-        runnable: impl Fn(Pack, Target) -> Runnable,
-    ) -> Result<Built, Fault> {
-        let entry = self.files.iter().find(|f| f.path == self.entry);
-        let wasm = entry.map(|f| f.data.clone()).unwrap_or_default();
-        let (report, module) = lower(executor, wasm, self.time, policy).await?;
-        Ok(match module {
-            Some(module) => Built::Ready {
-                runnable: runnable(pack, Target::Wasi(Module::Compiled(module), self.time)),
-                compile: Some(report),
-            },
-            None => Built::Refused(report),
-        })
-    }
 }
 
-/// Turns an untrusted wasm module into machine code with our own compiler, in
-/// a cell of its own: compilers have bombs too, and the cell that ran a
-/// compiler over hostile source is not one to take machine code from.
-async fn lower(
-    executor: &Executor,
-    wasm: Vec<u8>,
-    time: Time,
-    policy: &Arc<Profile>,
-) -> Result<(CompileReport, Option<Sealed>), Fault> {
-    let file = FileSource {
-        path: "module.wasm".into(),
-        data: wasm,
-        executable: false,
-    };
-    let pack = Pack::new(&[file]).map_err(|e| Fault::Host(e.to_string()))?;
-    let mut argv = vec!["/assize/bin/assize-wasm", "compile"];
-    if time == Time::Counted {
-        argv.push("--deterministic");
-    }
-    argv.extend(["module.wasm", "module.cwasm"]);
-    let argv = argv.into_iter().map(str::to_owned).collect();
-    let outcome = executor
-        .run(compile_plan(argv, pack, "module.cwasm", policy))
-        .await?;
-    let (report, code) = take_artefact(outcome, "module.cwasm");
-    let sealed = code.map(|code| Sealed::new(&[&code])).transpose();
-    Ok((report, sealed.map_err(|e| Fault::Host(e.to_string()))?))
-}
-
-fn compile_plan(argv: Vec<String>, pack: Pack, artefact: &str, policy: &Arc<Profile>) -> Plan {
-    Plan {
-        argv,
-        env: base_env(),
-        files: Some(pack),
-        stdin: None,
-        channel: None,
-        report_bytes: 0,
-        collect: vec![Collect {
-            path: artefact.to_owned(),
-            max_bytes: ARTEFACT_BYTES,
-        }],
-        limits: policy.limits,
-        policy: Arc::clone(policy),
-        target: Target::Native,
-    }
-}
-
-fn take_artefact(mut outcome: Outcome, name: &str) -> (CompileReport, Option<Vec<u8>>) {
-    let artefact = outcome.files.remove(name).and_then(Result::ok);
-    let succeeded = outcome.end == End::Exited(0) && artefact.is_some();
-    (
-        CompileReport { outcome, succeeded },
-        artefact.filter(|_| succeeded),
-    )
+fn host(error: impl std::fmt::Display) -> Fault {
+    Fault::Host(error.to_string())
 }
 
 /// A file name that no command takes for an option (`-fplugin=x.c`) or for a
 /// file of options (`@x.c`).
-fn operand(path: &str) -> String {
+pub(crate) fn operand(path: &str) -> String {
     if path.starts_with(['-', '@']) {
         format!("./{path}")
     } else {
@@ -283,23 +210,8 @@ fn operand(path: &str) -> String {
     }
 }
 
-/// Whether a compiler may be given this file. Compilers hand the last part of
-/// a name on to their own programs, which then look for options in it: with
-/// `@x.c` a source would choose what runs in the compiler's place, under the
-/// compiler's profile instead of its own.
-fn is_source(path: &str) -> bool {
-    let name = path.rsplit('/').next().unwrap_or(path);
-    !name.starts_with(['-', '@'])
-}
-
-fn has_extension(path: &str, extension: &str) -> bool {
-    std::path::Path::new(path)
-        .extension()
-        .is_some_and(|e| e == extension)
-}
-
 /// The environment every program starts from: nothing of the server's own.
-fn base_env() -> Vec<(String, String)> {
+pub(crate) fn base_env() -> Vec<(String, String)> {
     [
         ("PATH", "/usr/local/bin:/usr/bin:/bin"),
         ("HOME", "/work"),
@@ -413,10 +325,6 @@ mod tests {
 
     #[test]
     fn no_file_name_is_an_option() {
-        for name in ["-fplugin=x.c", "@options.c", "a/@b.c", "a/-b.c"] {
-            assert!(!is_source(name), "{name}");
-        }
-        assert!(is_source("main.c") && is_source("@a/b-@.c"));
         for (name, given) in [("-c", "./-c"), ("@a/b.c", "./@a/b.c"), ("a", "a")] {
             assert_eq!(operand(name), given);
         }

@@ -25,8 +25,26 @@ pub(crate) async fn find(
 ) -> Result<Found, String> {
     let bin = detect.any.iter().find(|path| Path::new(path).is_file());
     let bin = bin.ok_or_else(|| format!("none of {} is installed", detect.any.join(", ")))?;
+    let argv = fill(&detect.version, &[("bin", bin)], &[]);
+    let text = ask(executor, policy, argv)
+        .await
+        .map_err(|why| format!("{bin} did not tell its version: {why}"))?;
+    let version = dotted_number(&text).ok_or_else(|| format!("{bin} printed no version"))?;
+    Ok(Found {
+        bin: bin.clone(),
+        version,
+        digest: digest(Path::new(bin)),
+    })
+}
+
+/// What a command prints, run in a cell; or how it ended.
+pub(crate) async fn ask(
+    executor: &Executor,
+    policy: &Arc<Profile>,
+    argv: Vec<String>,
+) -> Result<String, String> {
     let plan = Plan {
-        argv: fill(&detect.version, &[("bin", bin)], &[]),
+        argv,
         env: vec![("PATH".into(), "/usr/local/bin:/usr/bin:/bin".into())],
         files: None,
         stdin: None,
@@ -41,16 +59,10 @@ pub(crate) async fn find(
         .run(plan)
         .await
         .map_err(|fault| fault.to_string())?;
-    if outcome.end != End::Exited(0) {
-        return Err(format!("{bin} did not tell its version: {:?}", outcome.end));
+    match outcome.end {
+        End::Exited(0) => Ok(String::from_utf8_lossy(&outcome.stdout.data).into_owned()),
+        end => Err(format!("{end:?}")),
     }
-    let text = String::from_utf8_lossy(&outcome.stdout.data).into_owned();
-    let version = dotted_number(&text).ok_or_else(|| format!("{bin} printed no version"))?;
-    Ok(Found {
-        bin: bin.clone(),
-        version,
-        digest: digest(Path::new(bin)),
-    })
 }
 
 /// The first number with dots in a text: `3.11.2` in `Python 3.11.2`.

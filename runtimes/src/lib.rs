@@ -9,11 +9,20 @@
 //! it, never to report on it.
 
 mod build;
+mod cache;
+mod compile;
+mod compiler;
 mod detect;
+mod digest;
+mod headers;
 pub mod manifest;
 mod registry;
+mod toolchain;
 
 pub use build::{Built, CompileReport, Program, ProgramError, Role, Runnable};
+pub use cache::{CACHE_BYTES, CacheStats};
+pub use compiler::{Compiler, Compiling};
+pub use headers::{HEADERS, Precompiled, open_directory};
 pub use registry::{BackendChoice, Registry, Runtime, SelectError, Selected};
 
 /// Harness files shown in every native cell under `/assize/guest`.

@@ -30,7 +30,8 @@ const WASI: &[&str] = &[
 ///
 /// In every `argv`: `{bin}` is the program found by `detect`, `{entry}` the
 /// file to start with, `{artefact}` what compiling made, `{sources}` the files
-/// to compile, `{config}` the harness's configuration.
+/// to compile, `{flags}` and `{headers}` what [`Compile`] says of them,
+/// `{config}` the harness's configuration.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
@@ -110,6 +111,10 @@ pub struct Compile {
     /// The compiler's command; empty where the submission is a wasm module
     /// already.
     pub argv: Vec<String>,
+    /// What stands for `{flags}`: the options that change what is made, and
+    /// that a precompiled header has to be made with.
+    #[serde(default)]
+    pub flags: Vec<String>,
     /// Extensions of the files that stand for `{sources}`.
     pub sources: Vec<String>,
     /// Name of the file it makes.
@@ -118,6 +123,14 @@ pub struct Compile {
     /// of its own, turns into machine code.
     #[serde(default)]
     pub wasm: bool,
+    /// Programs that the compiler starts, asked for by `-print-prog-name`:
+    /// what was compiled with others is not taken from the cache.
+    #[serde(default)]
+    pub tools: Vec<String>,
+    /// A header that most programs include and that is compiled ahead; where
+    /// it stands ready, `{headers}` is the option that names its directory.
+    #[serde(default)]
+    pub precompile: Option<String>,
 }
 
 /// How to run.
@@ -210,14 +223,14 @@ pub fn wasi() -> Result<Vec<Manifest>, toml::de::Error> {
     WASI.iter().map(|text| toml::from_str(text)).collect()
 }
 
-/// Puts values into the holes of an argv. `{sources}` stands alone and becomes
-/// as many arguments as there are sources.
+/// Puts values into the holes of an argv. The holes of `lists` stand alone and
+/// become as many arguments as their lists are long.
 #[must_use]
-pub fn fill(argv: &[String], holes: &[(&str, &str)], sources: &[String]) -> Vec<String> {
-    let mut filled = Vec::with_capacity(argv.len() + sources.len());
+pub fn fill(argv: &[String], holes: &[(&str, &str)], lists: &[(&str, &[String])]) -> Vec<String> {
+    let mut filled = Vec::with_capacity(argv.len());
     for argument in argv {
-        if argument == "{sources}" {
-            filled.extend_from_slice(sources);
+        if let Some((_, list)) = lists.iter().find(|(hole, _)| argument == hole) {
+            filled.extend_from_slice(list);
             continue;
         }
         // One pass from left to right: what was put in is never looked at
@@ -288,7 +301,11 @@ mod tests {
             "{sources}".to_owned(),
         ];
         let sources = ["x".to_owned(), "y".to_owned()];
-        let filled = fill(&argv, &[("bin", "{entry}"), ("entry", "{bin}")], &sources);
+        let filled = fill(
+            &argv,
+            &[("bin", "{entry}"), ("entry", "{bin}")],
+            &[("{sources}", &sources)],
+        );
         assert_eq!(filled, ["{entry}", "a{bin}b", "x", "y"]);
     }
 }

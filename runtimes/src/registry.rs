@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::build::Program;
 use crate::detect;
 use crate::manifest::{self, Manifest, Overhead};
+use crate::toolchain::Toolchain;
 
 /// Version of the modules that are taken as they are: WebAssembly's binary
 /// format, and the interface they may import.
@@ -42,6 +43,8 @@ pub struct Runtime {
     pub version: String,
     /// Digest of its program.
     pub digest: String,
+    /// The programs that compile for it.
+    pub tools: Toolchain,
 }
 
 impl Runtime {
@@ -71,6 +74,7 @@ impl Runtime {
             bin: String::new(),
             version: String::new(),
             digest: String::new(),
+            tools: Toolchain::default(),
         }
     }
 
@@ -194,6 +198,13 @@ impl Registry {
             }
             (None, _) => Err("its guest is not built (make guests)".to_owned()),
         };
+        let tools = match (&found, &manifest.compile) {
+            (Ok(found), Some(compile)) => {
+                let own = executor.worker_program().filter(|_| compile.wasm);
+                Toolchain::find(executor, policy, &found.bin, &compile.tools, own).await
+            }
+            (_, _) => Toolchain::default(),
+        };
         match found {
             Ok(found) => self.runtimes.push(Arc::new(Runtime {
                 manifest,
@@ -201,6 +212,7 @@ impl Registry {
                 bin: found.bin,
                 version: found.version,
                 digest: found.digest,
+                tools,
             })),
             Err(reason) => {
                 self.missing.push(Missing {

@@ -5,10 +5,12 @@
 
 mod again;
 mod checkers;
+mod compile;
 mod defects;
 mod interactive;
 mod invariance;
 mod packages;
+mod precompiled;
 mod sql;
 mod suites;
 

@@ -7,6 +7,8 @@ use std::time::Duration;
 use assize_api::{App, Keys, Options};
 use assize_executor::{Config, Executor};
 use assize_judge::engine::Engine;
+use assize_policies::{LimitsRequest, Profiles};
+use assize_runtimes::{Compiling, HEADERS};
 use serde_json::Value;
 use tokio::sync::oneshot;
 
@@ -36,6 +38,15 @@ impl Server {
     /// When this host cannot run cells.
     #[must_use]
     pub fn start(concurrency: usize, queue: usize, grace: Duration) -> Self {
+        Self::start_for(Keys::default(), concurrency, queue, grace)
+    }
+
+    /// The same for those who have these keys.
+    ///
+    /// # Panics
+    /// When this host cannot run cells.
+    #[must_use]
+    pub fn start_for(keys: Keys, concurrency: usize, queue: usize, grace: Duration) -> Self {
         let (ready, started) = std::sync::mpsc::channel();
         let (stop, stopped) = oneshot::channel::<()>();
         let thread = std::thread::spawn(move || {
@@ -47,7 +58,6 @@ impl Server {
             runtime.block_on(async move {
                 let engine = engine(u32::try_from(concurrency * 2).unwrap_or(4)).await;
                 engine.executor().prove().await;
-                let keys = Keys::default();
                 let options = Options {
                     concurrency,
                     queue,
@@ -110,6 +120,19 @@ impl Server {
     #[must_use]
     pub fn post(&self, path: &str, body: &Value) -> Answer {
         self.post_bytes(path, body.to_string().as_bytes(), "application/json")
+    }
+
+    /// Posts JSON with an API key.
+    ///
+    /// # Panics
+    /// When the server does not answer.
+    #[must_use]
+    pub fn post_as(&self, key: &str, path: &str, body: &Value) -> Answer {
+        let request = agent()
+            .post(format!("http://{}{path}", self.address))
+            .header("content-type", "application/json")
+            .header("x-api-key", key);
+        read(request.send(body.to_string()).expect("an answer"))
     }
 
     /// Posts bytes.
@@ -218,4 +241,33 @@ pub async fn engine_with(slots: u32, workers: u32, worker_runs: u64) -> Arc<Engi
         .expect("the starter does not panic")
         .unwrap_or_else(|fault| panic!("no cell can be built on this host: {fault}"));
     Arc::new(Engine::start(Arc::new(executor)).await.expect("an engine"))
+}
+
+/// An engine of native cells that compiles so, under this ceiling of the host.
+///
+/// # Panics
+/// When this host cannot run cells.
+pub async fn engine_compiling(how: &Compiling, ceiling: &LimitsRequest) -> Arc<Engine> {
+    let mut config = Config {
+        bin: crate::binaries(),
+        wasm: None,
+        slots: 4,
+        workers: 0,
+        worker_runs: assize_executor::WORKER_RUNS,
+        binds: Vec::new(),
+        guest_files: assize_runtimes::guest_files(),
+        without: Vec::new(),
+        best_effort: false,
+    };
+    if let Some(dir) = &how.headers {
+        config.binds.push((dir.clone(), HEADERS.to_owned()));
+    }
+    let executor = tokio::task::spawn_blocking(move || Executor::start(&config))
+        .await
+        .expect("the starter does not panic")
+        .unwrap_or_else(|fault| panic!("no cell can be built on this host: {fault}"));
+    let profiles = Profiles::shipped().expect("sound profiles");
+    let profiles = profiles.under(ceiling).expect("a sound ceiling");
+    let engine = Engine::compiling(Arc::new(executor), profiles, how);
+    Arc::new(engine.await.expect("an engine"))
 }

@@ -94,6 +94,7 @@ pub(super) fn submission(
         BackendChoice::Auto | BackendChoice::Native | BackendChoice::Wasi => None,
     };
     Ok(Submission {
+        tenant: Arc::clone(rights.tenant()),
         program,
         runtime,
         policy: Arc::clone(policy),

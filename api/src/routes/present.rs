@@ -184,6 +184,7 @@ fn runtime(runtime: &Runtime) -> RuntimeBody {
 pub(super) fn compile(report: &CompileReport) -> CompileBody {
     CompileBody {
         succeeded: report.succeeded,
+        cached: report.cached,
         reason: (!report.succeeded).then(|| report.reason()),
         stdout: stream(&report.outcome.stdout),
         stderr: stream(&report.outcome.stderr),

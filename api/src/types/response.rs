@@ -112,6 +112,9 @@ pub struct UsageBody {
 pub struct CompileBody {
     /// Whether there is a program.
     pub succeeded: bool,
+    /// Whether this was said before of the same program, and nothing was
+    /// compiled now: `usage` is what it took then.
+    pub cached: bool,
     /// Why not, in one line.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,

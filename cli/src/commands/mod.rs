@@ -4,6 +4,7 @@ pub(crate) mod bench;
 pub(crate) mod doctor;
 pub(crate) mod eval;
 pub(crate) mod guests;
+pub(crate) mod headers;
 pub(crate) mod judge;
 pub(crate) mod matrix;
 pub(crate) mod metrics;

@@ -12,11 +12,13 @@ use assize_api::receipt::Signer;
 use assize_api::{App, Key, Keys, Options};
 use assize_executor::{Capabilities, Config, Keeper};
 use assize_policies::{LimitsRequest, Profiles};
+use assize_runtimes::{Compiling, HEADERS};
 use serde::Deserialize;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::args::{Host, Serve};
+use crate::commands::headers;
 use crate::privileges::{self, Identity};
 use crate::{Usage, receipts, setup, status};
 
@@ -35,6 +37,10 @@ struct File {
     batches: Option<usize>,
     /// Seconds for running cases to finish when stopping.
     grace_s: Option<u64>,
+    /// Bytes of compiled programs that are kept; 0 for none.
+    compile_cache_bytes: Option<u64>,
+    /// Directory of precompiled headers.
+    headers: Option<PathBuf>,
     /// Directory of further profiles.
     policies: Option<PathBuf>,
     host: HostPart,
@@ -69,6 +75,7 @@ pub(crate) struct Prepared {
     keeper: Keeper,
     config: Config,
     profiles: Profiles,
+    compiling: Compiling,
     signer: Signer,
     /// Probes that must hold.
     require: BTreeSet<String>,
@@ -125,7 +132,21 @@ pub(crate) fn prepare(host: &Host, args: &Serve) -> Result<Prepared> {
     let listener =
         std::net::TcpListener::bind(listen).with_context(|| format!("listening on {listen}"))?;
     listener.set_nonblocking(true)?;
-    let config = setup::config(host, options.concurrency)?;
+    let mut config = setup::config(host, options.concurrency)?;
+    let mut compiling = Compiling::default();
+    if let Some(bytes) = args.compile_cache_bytes.or(file.compile_cache_bytes) {
+        compiling.cache_bytes = bytes;
+    }
+    let named = setup::headers(host, &config.bin).or(file.headers);
+    match headers::directory(named, &identity) {
+        Ok(dir) => {
+            config.binds.push((dir.clone(), HEADERS.to_owned()));
+            compiling.headers = Some(dir);
+        }
+        Err(why) => eprintln!(
+            "assize: no precompiled headers ({why:#}); `assize headers`, run by root, makes them"
+        ),
+    }
     let keeper = Keeper::launch(&config)?;
     privileges::give_up(&identity)?;
     Ok(Prepared {
@@ -134,6 +155,7 @@ pub(crate) fn prepare(host: &Host, args: &Serve) -> Result<Prepared> {
         keeper,
         config,
         profiles,
+        compiling,
         signer,
         require: match (host.best_effort, file.host.require) {
             (true, _) => BTreeSet::new(),
@@ -151,11 +173,12 @@ pub(crate) async fn serve(prepared: Prepared) -> Result<u8> {
         keeper,
         config,
         profiles,
+        compiling,
         signer,
         require,
     } = prepared;
     let listener = TcpListener::from_std(listener)?;
-    let engine = setup::engine_over(keeper, config, profiles).await?;
+    let engine = setup::engine_over(keeper, config, profiles, &compiling).await?;
     let proven = engine.executor().prove().await;
     let failed = proven.probes.iter().filter(|p| !p.enforced);
     let mut refuse = false;
@@ -213,6 +236,7 @@ pub(crate) async fn serve(prepared: Prepared) -> Result<u8> {
         listener.local_addr()?,
         options.concurrency
     );
+    headers::keep_in_the_background(&engine);
     let served = assize_api::serve(app, listener, stop).await;
     setup::shut_down(&engine).await;
     served?;

@@ -173,6 +173,7 @@ impl<'a> Bench<'a> {
     fn author(&self, source: &Source) -> Result<Submission, BenchError> {
         let (runtime, program) = self.program(source)?;
         Ok(Submission {
+            tenant: "".into(),
             program,
             runtime,
             policy: Arc::clone(&self.policy),
@@ -247,6 +248,7 @@ impl<'a> Bench<'a> {
         };
         let case = Case {
             submission: Submission {
+                tenant: "".into(),
                 program,
                 runtime,
                 policy: Arc::clone(&self.policy),

@@ -13,10 +13,11 @@ mod ruling;
 use std::sync::Arc;
 
 use assize_executor::{Collect, Executor, Fault, FileSource, Outcome, Plan, Sealed};
-use assize_policies::{Limits, Profile};
+use assize_policies::Limits;
 use assize_runtimes::{Built, Role, Runnable};
 
 use crate::case::Submission;
+use crate::engine::Engine;
 
 pub(crate) use interact::{Interaction, interact};
 pub(crate) use ruling::clip;
@@ -75,13 +76,9 @@ impl Validator {
     /// Builds it. The inner error says, in one line, why there is no program.
     pub(crate) async fn build(
         self: &Arc<Self>,
-        executor: &Executor,
-        compile: &Arc<Profile>,
+        engine: &Engine,
     ) -> Result<Result<Ready, String>, Fault> {
-        let Submission {
-            program, runtime, ..
-        } = &*self.submission;
-        Ok(match program.build(executor, runtime, compile).await? {
+        Ok(match engine.build(&self.submission).await? {
             Built::Ready { runnable, .. } => Ok(Ready {
                 runnable,
                 validator: Arc::clone(self),
