@@ -39,6 +39,10 @@ pub(crate) struct Host {
     /// Go on where this host or user cannot enforce a limit; results list what is enforced
     #[arg(long, global = true)]
     pub(crate) best_effort: bool,
+    /// Start every interpreter anew, instead of letting one wait for the next
+    /// program of its kind.
+    #[arg(long, global = true, env = "ASSIZE_COLD")]
+    pub(crate) cold: bool,
 }
 
 #[derive(Debug, Subcommand)]

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use assize_executor::{Config, Executor, Keeper, WORKER_RUNS};
+use assize_executor::{Config, Executor, Keeper, WORKER_RUNS, Warmth};
 use assize_judge::engine::Engine;
 use assize_policies::Profiles;
 use assize_runtimes::Compiling;
@@ -87,6 +87,10 @@ pub(crate) fn config(host: &Host, cases: usize) -> Result<Config> {
         worker_runs: WORKER_RUNS,
         binds: Vec::new(),
         guest_files: assize_runtimes::guest_files(),
+        warmth: match host.cold {
+            true => Warmth::Off,
+            false => Warmth::Seen,
+        },
         without: Vec::new(),
         best_effort: host.best_effort,
     })

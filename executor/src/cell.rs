@@ -71,10 +71,6 @@ impl Blueprint {
             binds.push(bind(&text(binary), crate::wasi::BINARY));
             binds.push(bind(&text(guests), crate::wasi::GUESTS));
         }
-        let warm = config.bin.join(crate::warm::FILE);
-        if config.warmth != Warmth::Off && warm.exists() {
-            binds.push(bind(&text(&warm), crate::warm::LIBRARY));
-        }
         for path in DEVICES {
             binds.push(Bind {
                 source: path.into(),
@@ -95,7 +91,10 @@ impl Blueprint {
         Ok(Self {
             binds,
             symlinks,
-            files: root_files(&config.guest_files),
+            files: root_files(&config.guest_files)
+                .into_iter()
+                .chain(waiting(config))
+                .collect(),
             filters: vec![seccomp::no_x32(), quiet],
             allow_list,
             without: config.without.clone(),
@@ -132,7 +131,7 @@ impl Blueprint {
 
     /// Whether interpreters can be made to wait.
     pub(crate) fn can_keep_warm(&self) -> bool {
-        self.two_ids() && self.binds.iter().any(|b| b.target == crate::warm::LIBRARY)
+        self.two_ids() && self.files.iter().any(|f| f.path == crate::warm::LIBRARY)
     }
 
     /// Whether this protection is in force.
@@ -151,6 +150,20 @@ fn bind(source: &str, target: &str) -> Bind {
 
 fn text(path: &Path) -> String {
     path.to_string_lossy().into_owned()
+}
+
+/// The object that makes interpreters wait, if there is one. A copy: a mount
+/// would tell programs where it lies on the host.
+fn waiting(config: &Config) -> Option<RootFile> {
+    if config.warmth == Warmth::Off {
+        return None;
+    }
+    let data = fs::read(config.bin.join(crate::warm::FILE)).ok()?;
+    Some(RootFile {
+        path: crate::warm::LIBRARY.to_owned(),
+        data,
+        mode: 0o644,
+    })
 }
 
 fn root_files(guest: &[(String, Vec<u8>)]) -> Vec<RootFile> {

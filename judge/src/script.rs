@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use assize_executor::{Channel, End, Executor, Fault, FileSource, Limit, Outcome, Plan};
+use assize_executor::{Channel, End, Executor, Fault, FileSource, Limit, Outcome, Plan, Sealed};
 use assize_policies::Limits;
 use assize_runtimes::{Built, Program, Role, Runnable};
 use serde::Deserialize;
@@ -101,6 +101,8 @@ impl Trial<'_> {
             let mut b = self.plan(&tester, Role::Tester(&config), tester_limits)?;
             a.channel = Some(ours);
             b.channel = Some(theirs);
+            b.stdin =
+                Some(Sealed::new(&[config.as_bytes()]).map_err(|e| Fault::Host(e.to_string()))?);
             b.report_bytes = REPORT_BYTES;
             // Hash order of the test side is not the candidate's to foresee.
             b.env.retain(|(k, _)| k != "PYTHONHASHSEED");

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use assize_executor::{
     Backend, End, Executor, Fault, FileSource, Limit, Module, Outcome, Pack, PackError, Plan,
-    Sealed, Target, Time,
+    Sealed, Target, Time, Warm,
 };
 use assize_policies::{Limits, Profile};
 
@@ -86,6 +86,8 @@ pub struct Runnable {
     pack: Pack,
     entry: String,
     target: Target,
+    /// What an interpreter loads before it waits for runs of this.
+    preload: Arc<str>,
 }
 
 impl Program {
@@ -149,6 +151,7 @@ impl Program {
                 pack: self.check().map_err(host)?,
                 entry: self.entry.clone(),
                 target,
+                preload: preload(self, runtime),
             },
             compile: None,
         })
@@ -190,6 +193,7 @@ impl Program {
                 pack,
                 entry: self.entry.clone(),
                 target,
+                preload: "".into(),
             },
             compile: Some(report),
         })
@@ -266,6 +270,17 @@ impl Runnable {
         for (key, value) in env {
             set(&mut variables, key.clone(), value.clone());
         }
+        let warm = match (role, self.target.clone()) {
+            // What the submission chose must not be read by an interpreter
+            // that has not given up its rights yet.
+            (_, Target::Wasi(..)) => None,
+            (_, Target::Native) if !args.is_empty() || !env.is_empty() => None,
+            // The name that such an argument is, is ours.
+            (Role::Tester(_) | Role::Predict | Role::Shared, Target::Native) => self.warm(None),
+            (_, Target::Native) if self.entry != manifest.entry => None,
+            (Role::Program(_), Target::Native) => self.warm(Some(entry.clone())),
+            (Role::Candidate, Target::Native) => self.warm(None),
+        };
         Ok(Plan {
             argv,
             env: variables,
@@ -277,6 +292,16 @@ impl Runnable {
             limits: manifest.limits.apply(limits),
             policy: Arc::clone(policy),
             target: self.target.clone(),
+            warm,
+        })
+    }
+
+    /// How an interpreter is started for runs of it.
+    fn warm(&self, program: Option<String>) -> Option<Warm> {
+        self.runtime.manifest.warm.as_ref()?;
+        Some(Warm {
+            before: self.preload.clone(),
+            program,
         })
     }
 
@@ -292,6 +317,40 @@ impl Runnable {
     #[must_use]
     pub fn runtime(&self) -> &Arc<Runtime> {
         &self.runtime
+    }
+}
+
+/// A call that loads what this program imports of the modules that interpreters
+/// may have ready. A glance at the text: what it overlooks is loaded later. A
+/// module of the program's own of that name is the one it means.
+fn preload(program: &Program, runtime: &Runtime) -> Arc<str> {
+    let Some(warm) = &runtime.manifest.warm else {
+        return "".into();
+    };
+    let texts = || {
+        program
+            .files
+            .iter()
+            .filter_map(|f| std::str::from_utf8(&f.data).ok())
+    };
+    let own = |name: &str| {
+        let first = |path: &str| path.split(['/', '.']).next() == Some(name);
+        program.files.iter().any(|f| first(&f.path))
+    };
+    let imports = |line: &str, name: &str| {
+        let line = line.trim_start();
+        (line.starts_with("import ") || line.starts_with("from "))
+            && line
+                .split(|c: char| !(c.is_alphanumeric() || c == '_'))
+                .any(|word| word == name)
+    };
+    let wanted = |name: &&String| {
+        !own(name) && texts().any(|text| text.lines().any(|line| imports(line, name)))
+    };
+    let names: Vec<&String> = warm.preload.iter().filter(wanted).collect();
+    match names.is_empty() {
+        true => "".into(),
+        false => format!("preload({names:?})").into(),
     }
 }
 

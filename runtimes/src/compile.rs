@@ -267,6 +267,7 @@ pub(crate) fn plan(
         limits: policy.limits,
         policy: Arc::clone(policy),
         target: Target::Native,
+        warm: None,
     }
 }
 

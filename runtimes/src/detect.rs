@@ -54,6 +54,7 @@ pub(crate) async fn ask(
         limits: policy.limits,
         policy: Arc::clone(policy),
         target: Target::Native,
+        warm: None,
     };
     let outcome = executor
         .run(plan)

@@ -60,6 +60,9 @@ pub struct Manifest {
     /// How to serve function tests.
     #[serde(default)]
     pub harness: Option<Harness>,
+    /// Whether interpreters are started before their programs come.
+    #[serde(default)]
+    pub warm: Option<Warm>,
     /// What the runtime itself needs on top of a program's limits.
     #[serde(default)]
     pub limits: Overhead,
@@ -142,6 +145,15 @@ pub struct Run {
     /// Variables set unless the request sets them.
     #[serde(default)]
     pub env: BTreeMap<String, String>,
+}
+
+/// What interpreters do before their programs come.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Warm {
+    /// Modules that are loaded for programs that import them.
+    #[serde(default)]
+    pub preload: Vec<String>,
 }
 
 /// Commands of the two sides of a function test.

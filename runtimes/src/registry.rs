@@ -64,6 +64,7 @@ impl Runtime {
                 env: BTreeMap::new(),
             },
             harness: None,
+            warm: None,
             limits: Overhead::default(),
             mounts: Vec::new(),
             without: Vec::new(),

@@ -23,3 +23,4 @@ mod state;
 mod syscalls;
 mod time;
 mod verdicts;
+mod warm;

@@ -12,7 +12,9 @@ pub mod server;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use assize_executor::{Config, Executor, FileSource, Layer, Outcome, Pack, Plan, Target};
+use assize_executor::{
+    Config, Executor, FileSource, Layer, Outcome, Pack, Plan, Target, Warm, Warmth,
+};
 use assize_policies::{Limits, Profile};
 
 /// The directory with the workspace's built binaries, next to which every
@@ -63,6 +65,8 @@ pub fn executor(slots: u32, without: &[Layer]) -> Executor {
         worker_runs: assize_executor::WORKER_RUNS,
         binds: Vec::new(),
         guest_files: Vec::new(),
+        // Attacks in Python are made from forks of a warm interpreter.
+        warmth: Warmth::AtOnce,
         without: without.to_vec(),
         best_effort: false,
     })
@@ -87,6 +91,7 @@ pub fn plan(argv: &[&str]) -> Plan {
         limits: policy.limits,
         policy,
         target: Target::Native,
+        warm: None,
     }
 }
 
@@ -99,10 +104,15 @@ pub fn shell(script: &str) -> Plan {
 /// A plan for a Python program.
 #[must_use]
 pub fn python(source: &str) -> Plan {
-    with_files(
+    let mut plan = with_files(
         plan(&["/usr/bin/python3", "main.py"]),
         &[("main.py", source.as_bytes())],
-    )
+    );
+    plan.warm = Some(Warm {
+        before: "".into(),
+        program: Some("main.py".to_owned()),
+    });
+    plan
 }
 
 /// The same plan with files.

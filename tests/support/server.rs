@@ -233,6 +233,7 @@ pub async fn engine_with(slots: u32, workers: u32, worker_runs: u64) -> Arc<Engi
         worker_runs,
         binds: Vec::new(),
         guest_files: assize_runtimes::guest_files(),
+        warmth: assize_executor::Warmth::Seen,
         without: Vec::new(),
         best_effort: false,
     };
@@ -256,6 +257,7 @@ pub async fn engine_compiling(how: &Compiling, ceiling: &LimitsRequest) -> Arc<E
         worker_runs: assize_executor::WORKER_RUNS,
         binds: Vec::new(),
         guest_files: assize_runtimes::guest_files(),
+        warmth: assize_executor::Warmth::Seen,
         without: Vec::new(),
         best_effort: false,
     };

@@ -45,7 +45,7 @@ pub(crate) fn build_root(spec: &CellSpec, trees: &[OwnedFd]) -> Result<Root, Set
         STAGE,
         Some("tmpfs"),
         flags,
-        Some("mode=755,size=1m,nr_inodes=512"),
+        Some("mode=755,size=4m,nr_inodes=512"),
     )
     .at(Step::Mounts)?;
     for (index, (bind, tree)) in spec.binds.iter().zip(trees).enumerate() {

@@ -163,13 +163,8 @@ fn wait(told: Told) -> Option<()> {
 fn prepare(python: Option<&Held>, before: &str, program: Option<&Path>) -> bool {
     let ready = match (python, program) {
         (Some(python), program) => {
-            let begin = program
-                .map(|path| format!("begin({path:?})"))
-                .unwrap_or_default();
-            python.run(PROGRAM)
-                && python.run(&begin)
-                && python.run(before)
-                && python.run("settle()")
+            let path = program.map_or("None".to_owned(), |path| format!("{path:?}"));
+            python.run(PROGRAM) && python.run(before) && python.run(&format!("settle({path})"))
         }
         (None, program) => before.is_empty() && program.is_none(),
     };
@@ -195,9 +190,11 @@ fn become_program(run: &UnixStream, proc: &OwnedFd) {
         exit_now(127)
     }
     // The numbers that the program's descriptors get may be those of ours.
+    let came = fds;
     let parked: std::io::Result<Vec<OwnedFd>> =
-        fds.iter().map(|fd| above(fd.as_fd(), PARKED)).collect();
+        came.iter().map(|fd| above(fd.as_fd(), PARKED)).collect();
     let Ok(mut fds) = parked else { exit_now(127) };
+    drop(came);
     let failure = File::from(fds.remove(0));
     let rules = fenced.then(|| fds.remove(0));
     let setting = Setting {
@@ -220,5 +217,7 @@ fn become_program(run: &UnixStream, proc: &OwnedFd) {
 /// own, and lets it look at itself again, which changing ids forbids.
 fn let_go(plan: &Plan) -> Result<(), SetupFailure> {
     rustix::process::set_dumpable_behavior(DumpableBehavior::Dumpable).at(Step::Exec)?;
-    close_others(3, &plan.extra_fds).at(Step::Descriptors)
+    let mut own = plan.extra_fds.clone();
+    own.sort_unstable();
+    close_others(3, &own).at(Step::Descriptors)
 }

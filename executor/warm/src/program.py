@@ -27,22 +27,54 @@ for name in set(sys.modules) - known:
 before = set()
 
 
-def begin(path):
-    """`__main__` as PyRun_SimpleFile makes it, once for all programs."""
-    main = sys.modules["__main__"]
-    main.__file__ = path
-    main.__cached__ = None
-    main.__loader__ = external.SourceFileLoader("__main__", path)
+def preload(names):
+    """Loads modules for programs that import them."""
+    path = sys.path[:]
+    # Not the program's, even if there were any.
+    sys.path[:] = [p for p in path if p != os.getcwd()]
+    # A library that computes with threads would make this process one that
+    # cannot be copied.
+    alone = ["OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"]
+    alone = [name for name in alone if name not in os.environ]
+    for name in alone:
+        os.environ[name] = "1"
+    try:
+        for name in names:
+            __import__(name)
+    finally:
+        sys.path[:] = path
+        for name in alone:
+            del os.environ[name]
+    if "numpy" in names:
+        os.register_at_fork(after_in_child=reseed)
 
 
-def settle():
-    """Called last before the wait."""
+def reseed(waited=[True]):
+    """Once: what the program forks itself shares its state, as ever."""
+    if waited:
+        waited.clear()
+        sys.modules["numpy"].random.seed()
+
+
+def settle(path):
+    """Called last before the wait. `path`: the program's, if it is not a harness
+    that reads it."""
     # It says what was in a directory that is not the program's.
     sys.path_importer_cache.pop(os.getcwd(), None)
-    before.update(sys.modules)
     # What the collector never looks at is never copied for it either.
     gc.collect()
     gc.freeze()
+    if path is not None:
+        # As PyRun_SimpleFile makes it; a new one, since what is frozen is not
+        # collected either when the program ends.
+        main = Module("__main__")
+        main.__dict__.update(vars(sys.modules["__main__"]))
+        main.__file__ = path
+        main.__cached__ = None
+        main.__loader__ = external.SourceFileLoader("__main__", path)
+        main.__annotations__ = {}
+        sys.modules["__main__"] = main
+    before.update(sys.modules)
 
 
 def status_of(error):
@@ -66,9 +98,12 @@ def attempt(function, *arguments):
         function(*arguments)
         return True
     except BaseException as error:
+        # As PyErr_WriteUnraisable tells it.
         try:
-            print("Exception ignored in:", repr(function), file=sys.stderr)
-            sys.__excepthook__(type(error), error, error.__traceback__.tb_next)
+            where = getattr(function, "__self__", function)
+            print("Exception ignored in:", repr(where), file=sys.stderr)
+            trace = error.__traceback__.tb_next
+            sys.__excepthook__(type(error), error.with_traceback(trace), trace)
         except BaseException:
             pass
         return False
@@ -105,7 +140,7 @@ def clear(namespace):
 
 def take_down():
     """By finalize_modules, for the modules that the program has loaded."""
-    for name in "path", "argv", "ps1", "ps2", "last_type", "last_value", "last_traceback":
+    for name in GONE:
         if name in sys.__dict__:
             setattr(sys, name, None)
     for name in "stdin", "stdout", "stderr":
@@ -140,14 +175,20 @@ def end(status, interrupted):
     if collecting():
         gc.collect()
     take_down()
-    if not flush():
-        status = 120
+    # By now it would be gone, and what is lost with it would be lost silently.
+    for stream in sys.__stdout__, sys.__stderr__:
+        try:
+            stream.flush()
+        except BaseException:
+            pass
     if interrupted:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         os.kill(os.getpid(), signal.SIGINT)
     return status
 
 
+GONE = """path argv ps1 ps2 last_type last_value last_traceback path_hooks
+path_importer_cache meta_path""".split()
 # As they are before any program can change them.
 run_at_exit, collecting = atexit._run_exitfuncs, gc.isenabled
 Module = type(sys)

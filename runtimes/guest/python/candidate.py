@@ -232,6 +232,7 @@ def serve(module, channel, path):
 
 
 def main():
+    plain.wait_for_work()
     channel = plain.open_channel()
     path = os.path.abspath(sys.argv[1])
     sys.argv = [path]

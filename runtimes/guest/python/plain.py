@@ -574,6 +574,14 @@ class HostChannel:
         return data
 
 
+def wait_for_work():
+    """Up to here a harness is the same for all programs, so an interpreter may
+    have been started before there was one: where it first opens something of
+    the program's it waits (executor/warm)."""
+    if sys.platform != "wasi":
+        os.close(os.open("/work/.", os.O_RDONLY))
+
+
 def open_channel():
     """The channel of this process."""
     try:

@@ -605,8 +605,9 @@ def run(trial, path, names, modules, known=None):
 
 
 def main():
+    plain.wait_for_work()
     path = os.path.abspath(sys.argv[1])
-    config = json.loads(sys.argv[2])
+    config = json.loads(sys.argv[2] if len(sys.argv) > 2 else sys.stdin.buffer.read())
     trial = Trial(plain.open_channel())
     sys.stdout = trial.stdout = Bounded(sys.stdout, 8192)
 
