@@ -196,10 +196,10 @@ async fn the_waiting_interpreter_is_out_of_reach() {
         \x20   try: os.stat(f'/proc/{pid}/{name}'); reached.append((name, pid))\n\
         \x20   except OSError: pass\n\
         \x20 if libc.ptrace(16, pid, 0, 0) == 0: reached.append(('ptrace', pid))\n\
-        \x20 try: os.pidfd_open(pid); reached.append(('pidfd', pid))\n\
+        \x20 try: os.close(os.pidfd_open(pid)); reached.append(('pidfd', pid))\n\
         \x20 except OSError: pass\n\
         for fd in range(3, 1024):\n\
-        \x20 try: os.fstat(fd); reached.append(('descriptor', fd))\n\
+        \x20 try: os.fstat(fd); reached.append(('descriptor', fd, os.readlink(f'/proc/self/fd/{fd}')))\n\
         \x20 except OSError: pass\n\
         os.kill(-1, signal.SIGKILL)\n\
         print(token, reached)\n";
