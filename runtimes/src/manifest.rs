@@ -129,10 +129,30 @@ pub struct Compile {
     /// what was compiled with others is not taken from the cache.
     #[serde(default)]
     pub tools: Vec<String>,
-    /// A header that most programs include and that is compiled ahead; where
-    /// it stands ready, `{headers}` is the option that names its directory.
+    /// What can be made ahead; where it stands ready, `{headers}` is the option
+    /// that names it.
     #[serde(default)]
-    pub precompile: Option<String>,
+    pub precompile: Option<Precompile>,
+}
+
+/// What a compiler can be given ahead.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Precompile {
+    /// A header that most programs include, for GCC.
+    Header(String),
+    /// The classes of a compiler written in Java, which this source starts.
+    Classes(String),
+}
+
+impl Precompile {
+    /// The header, or the source.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Header(name) | Self::Classes(name) => name,
+        }
+    }
 }
 
 /// How to run.
