@@ -64,6 +64,9 @@ impl Blueprint {
                 binds.push(bind(path, path));
             }
         }
+        for path in java() {
+            binds.push(bind(&path, &path));
+        }
         for (source, target) in &config.binds {
             binds.push(bind(&text(source), target));
         }
@@ -138,6 +141,19 @@ impl Blueprint {
     pub(crate) fn has(&self, layer: Layer) -> bool {
         !self.without.contains(&layer)
     }
+}
+
+/// Debian keeps the configuration of each JDK in /etc: without it a JVM says
+/// that its security properties are missing.
+fn java() -> Vec<String> {
+    let names = fs::read_dir("/etc").into_iter().flatten().flatten();
+    let mut found: Vec<String> = names
+        .filter(|entry| entry.file_name().as_encoded_bytes().starts_with(b"java-"))
+        .filter(|entry| entry.path().is_dir())
+        .map(|entry| text(&entry.path()))
+        .collect();
+    found.sort();
+    found
 }
 
 fn bind(source: &str, target: &str) -> Bind {

@@ -255,11 +255,13 @@ impl Runnable {
             .as_ref()
             .map_or("", |c| c.artefact.as_str());
         let entry = operand(&self.entry);
+        let memory_mib = (limits.memory_bytes >> 20).max(1).to_string();
         let holes = [
             ("bin", self.runtime.bin.as_str()),
             ("entry", entry.as_str()),
             ("artefact", artefact),
             ("config", config),
+            ("memory_mib", memory_mib.as_str()),
         ];
         let mut argv = fill(argv, &holes, &[]);
         argv.extend_from_slice(args);

@@ -275,7 +275,7 @@ pub(crate) fn plan(
 /// its own programs, instead of an error in its source. A source that merely
 /// prints such words is compiled again each time, which harms nobody.
 fn ran_out(outcome: &Outcome) -> bool {
-    const WORDS: [&str; 9] = [
+    const WORDS: [&str; 12] = [
         "No space left on device",
         "Disk quota exceeded",
         "Cannot allocate memory",
@@ -285,6 +285,10 @@ fn ran_out(outcome: &Outcome) -> bool {
         "Too many open files",
         "terminated with signal",
         "signal terminated program",
+        // javac, which survives what others do not.
+        "OutOfMemoryError",
+        "out of resources",
+        "exception has occurred in the compiler",
     ];
     let said = String::from_utf8_lossy(&outcome.stderr.data);
     limited(outcome) || outcome.stderr.truncated() || WORDS.iter().any(|word| said.contains(word))

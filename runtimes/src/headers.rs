@@ -1,5 +1,5 @@
-//! Headers that are compiled ahead: a directory of GCC's precompiled headers,
-//! which cells see read-only.
+//! What compilers can be given ahead: a directory of GCC's precompiled headers
+//! and of the JVM's class-data archives, which cells see read-only.
 //!
 //! A precompiled header is loaded into every compiler that uses it, so whoever
 //! can write one decides what others' programs become. It is therefore made of
@@ -16,34 +16,24 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
-use assize_executor::{End, Executor, FileSource, Outcome, Pack, Plan};
-use assize_policies::{Limits, Profile};
-use sha2::{Digest, Sha256};
+use assize_executor::Executor;
+use assize_policies::Profile;
 
-use crate::compile::plan;
-use crate::digest::{Fields, hex};
+use crate::manifest::Precompile;
 use crate::registry::{Registry, Runtime};
 use crate::toolchain::Stamp;
 
+mod bench;
+
+use bench::Bench;
+
 /// Where cells see the directory.
 pub const HEADERS: &str = "/assize/headers";
-
-/// Changes with what is made.
-const FORMAT: u64 = 1;
-
-/// Most bytes of a precompiled header (GCC 12: 118 MiB), of the text it is
-/// made of, and of the disk that making it takes.
-const MADE_BYTES: u64 = 512 << 20;
-const TEXT_BYTES: u64 = 64 << 20;
-const DISK_BYTES: u64 = 1 << 30;
 
 /// What a file is called while it is written, and how old it is when nobody
 /// writes it any more.
 const UNFINISHED: &str = ".new-";
 const ABANDONED: Duration = Duration::from_secs(600);
-
-/// A program that includes the header and nothing else.
-const PROBE: &str = "probe.cpp";
 
 /// The directory, and what in it is ready for whom.
 #[derive(Debug)]
@@ -68,7 +58,7 @@ struct Ready {
 pub struct Precompiled {
     /// Whose.
     pub language: String,
-    /// Its name, as programs include it.
+    /// What it is: the header's name, as programs include it.
     pub header: String,
     /// Whether it was made now, or stood ready; or why there is none.
     pub made: Result<bool, String>,
@@ -114,166 +104,78 @@ impl Headers {
     ) -> Vec<Precompiled> {
         let mut all = Vec::new();
         for runtime in registry.all() {
-            let Some((header, flags)) = wanted(runtime) else {
+            let Some((what, flags)) = wanted(runtime) else {
                 continue;
             };
             let bench = Bench {
                 executor,
                 policy,
                 runtime,
-                header,
+                what,
                 flags,
             };
             let stamp = runtime.tools.stamp();
-            let (options, made) = match bench.ready(&self.dir, &self.own).await {
+            let (options, made) = match self.one(&bench).await {
                 Ok(_) if runtime.tools.stamp() != stamp => {
                     (Vec::new(), Err("the compiler changed meanwhile".to_owned()))
                 }
                 Ok((options, made)) => (options, Ok(made)),
                 Err(why) => (Vec::new(), Err(why)),
             };
+            let language = runtime.manifest.language.clone();
             let mut ready = self.ready.write().unwrap_or_else(PoisonError::into_inner);
-            ready.insert(runtime.manifest.language.clone(), Ready { options, stamp });
+            ready.insert(language.clone(), Ready { options, stamp });
             drop(ready);
             all.push(Precompiled {
-                language: runtime.manifest.language.clone(),
-                header: header.to_owned(),
+                language,
+                header: what.name().to_owned(),
                 made,
             });
         }
+        if all.iter().any(|p| p.made == Ok(true)) {
+            self.forget_others();
+        }
         all
     }
-}
 
-/// The header that a runtime wants precompiled, and its flags.
-fn wanted(runtime: &Runtime) -> Option<(&str, &[String])> {
-    let compile = runtime.manifest.compile.as_ref()?;
-    Some((compile.precompile.as_deref()?, &compile.flags))
-}
-
-/// What makes one header.
-struct Bench<'a> {
-    executor: &'a Executor,
-    policy: &'a Arc<Profile>,
-    runtime: &'a Runtime,
-    header: &'a str,
-    flags: &'a [String],
-}
-
-impl Bench<'_> {
     /// The options that use it, and whether it had to be made.
-    async fn ready(
-        &self,
-        dir: &Path,
-        own: &Mutex<BTreeSet<PathBuf>>,
-    ) -> Result<(Vec<String>, bool), String> {
-        let text = self.run(&["-E", "-dD", "-o", "text.ii", PROBE]).await?;
-        let text = collected(text, "text.ii")?;
-        let source = source(&text, self.header)
-            .ok_or_else(|| format!("{} does not include a file of that name", self.header))?;
-        let tools = self.runtime.tools.contents().map_err(|e| e.to_string())?;
-        let mut fields = Fields::default();
-        fields.numbers(&[FORMAT]);
-        fields.bytes(&tools);
-        fields.text(&self.runtime.version);
-        fields.texts(self.flags.iter().map(String::as_str));
-        fields.texts([self.header, &source].into_iter());
-        fields.bytes(&Sha256::digest(&text));
-        let name = hex(&fields.digest());
-        let file = dir.join(&name).join(format!("{}.gch", self.header));
-        let own = || own.lock().unwrap_or_else(PoisonError::into_inner);
+    async fn one(&self, bench: &Bench<'_>) -> Result<(Vec<String>, bool), String> {
+        let draft = bench.draft().await?;
+        let file = self.dir.join(&draft.name).join(&draft.file);
+        let own = || self.own.lock().unwrap_or_else(PoisonError::into_inner);
         let ours = own().contains(&file) && file.is_file();
-        let made = !ours && !believed(dir, &file);
+        let made = !ours && !believed(&self.dir, &file);
         if made {
-            let compiled = self
-                .run(&["-x", "c++-header", "-o", "made.gch", &source])
-                .await?;
-            let data = collected(compiled, "made.gch")?;
-            install(dir, &file, &data).map_err(|e| format!("{}: {e}", file.display()))?;
-            forget_others(dir, &name);
+            let data = bench.make(&draft).await?;
+            install(&self.dir, &file, &data).map_err(|e| format!("{}: {e}", file.display()))?;
             own().insert(file);
         }
-        let options = vec!["-isystem".to_owned(), format!("{HEADERS}/{name}")];
-        self.prove(&options).await?;
+        let options = draft.options();
+        bench.prove(&options).await?;
         Ok((options, made))
     }
 
-    /// GCC says nothing when it passes a precompiled header over, so it is
-    /// asked to: `! file` in what `-H` prints is one that it took.
-    async fn prove(&self, options: &[String]) -> Result<(), String> {
-        let mut arguments: Vec<&str> = options.iter().map(String::as_str).collect();
-        arguments.extend(["-H", "-Winvalid-pch", "-fsyntax-only", PROBE]);
-        let outcome = self.run(&arguments).await?;
-        let said = String::from_utf8_lossy(&outcome.stderr.data).into_owned();
-        match said.lines().any(|line| line.starts_with("! ")) {
-            true => Ok(()),
-            false => Err(format!(
-                "the compiler does not take it: {}",
-                said.lines().next().unwrap_or("it says nothing")
-            )),
-        }
-    }
-
-    /// One run of the compiler with its flags and these arguments.
-    async fn run(&self, arguments: &[&str]) -> Result<Outcome, String> {
-        let probe = FileSource {
-            path: PROBE.to_owned(),
-            data: format!("#include <{}>\n", self.header).into_bytes(),
-            executable: false,
-        };
-        let pack = Pack::new(&[probe]).map_err(|e| e.to_string())?;
-        let bin = std::iter::once(self.runtime.bin.clone());
-        let argv = bin
-            .chain(self.flags.iter().cloned())
-            .chain(arguments.iter().map(|a| (*a).to_owned()));
-        let output = arguments.iter().skip_while(|a| **a != "-o").nth(1);
-        let most = match output {
-            Some(&"text.ii") => TEXT_BYTES,
-            Some(_) | None => MADE_BYTES,
-        };
-        let mut plan: Plan = plan(
-            argv.collect(),
-            Some(pack),
-            (output.unwrap_or(&"none"), most),
-            self.policy,
-        );
-        let roomy = Limits {
-            cpu_ms: self.policy.ceiling.cpu_ms,
-            wall_ms: self.policy.ceiling.wall_ms,
-            disk_bytes: DISK_BYTES,
-            memory_bytes: DISK_BYTES * 2,
-            ..self.policy.limits
-        };
-        plan.limits = roomy.meet(self.policy.ceiling);
-        let outcome = self.executor.run(plan).await.map_err(|e| e.to_string())?;
-        match outcome.end {
-            End::Exited(0) => Ok(outcome),
-            end => {
-                let said = String::from_utf8_lossy(&outcome.stderr.data);
-                let line = said.lines().next().unwrap_or_default();
-                Err(format!("the compiler ended with {end:?}: {line}"))
+    /// Removes what was made of other compilers or flags, 100 MB each.
+    fn forget_others(&self) {
+        let ready = self.ready.read().unwrap_or_else(PoisonError::into_inner);
+        for entry in fs::read_dir(&self.dir).into_iter().flatten().flatten() {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let digest = name.len() == 64 && name.bytes().all(|b| b.is_ascii_hexdigit());
+            let used = ready
+                .values()
+                .flat_map(|r| &r.options)
+                .any(|o| o.contains(&name));
+            if digest && !used {
+                let _ = fs::remove_dir_all(entry.path());
             }
         }
     }
 }
 
-fn collected(mut outcome: Outcome, name: &str) -> Result<Vec<u8>, String> {
-    match outcome.files.remove(name) {
-        Some(Ok(data)) => Ok(data),
-        Some(Err(why)) => Err(format!("{name}: {why:?}")),
-        None => Err(format!("{name} was not made")),
-    }
-}
-
-/// The path of the header, from the marks that the preprocessor leaves:
-/// `# 1 "/usr/include/…" 1`.
-fn source(text: &[u8], header: &str) -> Option<String> {
-    let end = format!("/{header}");
-    text.split(|b| *b == b'\n')
-        .filter_map(|line| std::str::from_utf8(line).ok()?.strip_prefix("# "))
-        .filter_map(|mark| mark.split('"').nth(1))
-        .find(|path| path.starts_with('/') && path.ends_with(&end))
-        .map(str::to_owned)
+/// What a runtime wants made ahead, and its flags.
+fn wanted(runtime: &Runtime) -> Option<(&Precompile, &[String])> {
+    let compile = runtime.manifest.compile.as_ref()?;
+    Some((compile.precompile.as_ref()?, &compile.flags))
 }
 
 /// Whether what stands there can only be root's work.
@@ -321,17 +223,6 @@ fn forget_unfinished(dir: &Path) {
     }
 }
 
-/// Headers of other compilers or flags, 100 MB each, that this directory held.
-fn forget_others(dir: &Path, name: &str) {
-    for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
-        let other = entry.file_name().to_string_lossy().into_owned();
-        let digest = other.len() == 64 && other.bytes().all(|b| b.is_ascii_hexdigit());
-        if digest && other != name {
-            let _ = fs::remove_dir_all(entry.path());
-        }
-    }
-}
-
 /// Makes sure of a directory that cells can be shown: whoever they run as must
 /// be able to walk to it, and nobody but root and these `owners` may put
 /// anything into it. Says why not.
@@ -367,14 +258,6 @@ pub fn open_directory(dir: &Path, owners: &[u32]) -> Result<PathBuf, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_headers_path_is_found_in_what_the_preprocessor_leaves() {
-        let text = b"# 0 \"probe.cpp\"\n#define __x \"/a/bits/stdc++.h\"\n# 1 \"/usr/include/c++/12/bits/stdc++.h\" 1 3\n";
-        let found = source(text, "bits/stdc++.h");
-        assert_eq!(found.as_deref(), Some("/usr/include/c++/12/bits/stdc++.h"));
-        assert_eq!(source(text, "vector"), None);
-    }
 
     #[test]
     fn only_what_root_alone_could_write_is_believed() {

@@ -37,6 +37,7 @@ pub fn guest_files() -> Vec<(String, Vec<u8>)> {
             "cpp/bits/stdc++.h",
             include_str!("../guest/cpp/bits/stdc++.h"),
         ),
+        ("java/Build.java", include_str!("../guest/java/Build.java")),
         ("candidate.py", include_str!("../guest/python/candidate.py")),
         ("notary.py", include_str!("../guest/python/notary.py")),
         ("parade.py", include_str!("../guest/python/parade.py")),

@@ -12,6 +12,7 @@ const NATIVE: &[&str] = &[
     include_str!("../native/bash.toml"),
     include_str!("../native/c.toml"),
     include_str!("../native/cpp.toml"),
+    include_str!("../native/java.toml"),
     include_str!("../native/javascript.toml"),
     include_str!("../native/python.toml"),
     include_str!("../native/sql.toml"),
@@ -31,7 +32,8 @@ const WASI: &[&str] = &[
 /// In every `argv`: `{bin}` is the program found by `detect`, `{entry}` the
 /// file to start with, `{artefact}` what compiling made, `{sources}` the files
 /// to compile, `{flags}` and `{headers}` what [`Compile`] says of them,
-/// `{config}` the harness's configuration.
+/// `{config}` the harness's configuration, `{memory_mib}` the memory that a
+/// run's program was granted, in MiB.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
@@ -130,10 +132,30 @@ pub struct Compile {
     /// what was compiled with others is not taken from the cache.
     #[serde(default)]
     pub tools: Vec<String>,
-    /// A header that most programs include and that is compiled ahead; where
-    /// it stands ready, `{headers}` is the option that names its directory.
+    /// What can be made ahead; where it stands ready, `{headers}` is the option
+    /// that names it.
     #[serde(default)]
-    pub precompile: Option<String>,
+    pub precompile: Option<Precompile>,
+}
+
+/// What a compiler can be given ahead.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Precompile {
+    /// A header that most programs include, for GCC.
+    Header(String),
+    /// The classes of a compiler written in Java, which this source starts.
+    Classes(String),
+}
+
+impl Precompile {
+    /// The header, or the source.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Header(name) | Self::Classes(name) => name,
+        }
+    }
 }
 
 /// How to run.
@@ -288,8 +310,8 @@ mod tests {
                 "{}",
                 manifest.language
             );
-            let from_compile =
-                manifest.compile.is_some() && manifest.run.argv[0].contains("artefact");
+            let from_compile = manifest.compile.is_some()
+                && manifest.run.argv.iter().any(|a| a.contains("{artefact}"));
             assert!(
                 from_compile || manifest.run.argv[0] == "{bin}",
                 "{}",

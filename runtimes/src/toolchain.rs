@@ -19,7 +19,7 @@ const PATH: [&str; 3] = ["/usr/local/bin", "/usr/bin", "/bin"];
 /// What changes with every package that is installed, and what somebody
 /// changes who installs by hand. Headers and libraries are thousands of files;
 /// these say whether to look at any.
-const WITNESSES: [&str; 13] = [
+const WITNESSES: [&str; 14] = [
     "/var/lib/dpkg/status",
     "/var/lib/rpm/rpmdb.sqlite",
     "/lib/apk/db/installed",
@@ -30,6 +30,7 @@ const WITNESSES: [&str; 13] = [
     "/usr/lib",
     "/usr/lib64",
     "/usr/lib/gcc",
+    "/usr/lib/jvm",
     "/usr/local/include",
     "/usr/local/lib",
     "/usr/local/bin",

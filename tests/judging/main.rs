@@ -9,6 +9,7 @@ mod compile;
 mod defects;
 mod interactive;
 mod invariance;
+mod java;
 mod packages;
 mod precompiled;
 mod sql;
