@@ -29,14 +29,10 @@ pub const PARKED: i32 = 64;
 /// What is the same for all runs of a cell.
 #[derive(Debug)]
 pub struct Setting<'a> {
-    /// A procfs that can be written to.
-    pub proc: BorrowedFd<'a>,
     /// Landlock's rules; none where the kernel has no Landlock.
     pub fence: Option<BorrowedFd<'a>>,
     /// Whether programs have another uid than their init.
     pub two_ids: bool,
-    /// Whether runs get an IPC namespace of their own.
-    pub fresh_ipc: bool,
     /// Whether the plan's rlimits are set.
     pub rlimits: bool,
     /// Whether programs lose the init's uid and capabilities.
@@ -45,19 +41,25 @@ pub struct Setting<'a> {
     pub seccomp: bool,
 }
 
+/// What a process does before it knows its plan: a session and an IPC namespace
+/// of its own, and the first place on the kernel's list when memory runs out.
+/// `proc` is a procfs that can be written to.
+pub fn ahead(proc: BorrowedFd<'_>, fresh_ipc: bool) -> Result<(), SetupFailure> {
+    setsid().at(Step::Ipc)?;
+    if fresh_ipc {
+        unshare(CloneFlags::CLONE_NEWIPC).at(Step::Ipc)?;
+    }
+    be_first_for_the_oom_killer(proc)
+}
+
 impl Setting<'_> {
-    /// Gives up the calling process's rights, in this order. After an error it
-    /// must end. `fds` are the plan's: the pack if there are files, three
+    /// Gives up the calling process's rights, in this order, after [`ahead`].
+    /// After an error it must end. `fds` are the plan's: the pack if there are files, three
     /// streams, then the extra ones.
     pub fn confine(&self, plan: &Plan, fds: &[OwnedFd]) -> Result<(), SetupFailure> {
-        setsid().at(Step::Ipc)?;
-        if self.fresh_ipc {
-            unshare(CloneFlags::CLONE_NEWIPC).at(Step::Ipc)?;
-        }
         // Between runs the init may have moved to a fresh group; where it is
         // now is what the program sees as the root.
         unshare(CloneFlags::CLONE_NEWCGROUP).at(Step::Namespaces)?;
-        be_first_for_the_oom_killer(self.proc)?;
         let (pack, streams) = fds.split_at(usize::from(!plan.files.is_empty()));
         place_descriptors(plan, streams)?;
         if self.rlimits {

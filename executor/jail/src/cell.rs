@@ -1,7 +1,7 @@
 //! Building the cell: one function, top to bottom, in the order of
 //! [`Step::ALL`].
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 
 use assize_wire::cell::{CellSpec, Ids, Layer, SetupFailure, Step};
 use assize_wire::plan::Plan;
@@ -12,6 +12,7 @@ use rustix::fs::{Mode, OFlags, openat};
 
 use crate::backlog::Backlog;
 use crate::refusals::Refusals;
+use crate::run::Parked;
 use crate::scratch::{Room, Scratch};
 use crate::warm::Nursery;
 use crate::{confine, mounts, traces};
@@ -44,6 +45,8 @@ pub(crate) struct Cell {
     pub(crate) backlog: Backlog,
     /// Interpreters that wait for runs.
     pub(crate) warm: Nursery,
+    /// What becomes the next program.
+    pub(crate) parked: Option<Parked>,
 }
 
 /// What the last run needed, as the next will.
@@ -62,10 +65,8 @@ impl Cell {
     /// What all runs of this cell have in common.
     pub(crate) fn setting(&self) -> Setting<'_> {
         Setting {
-            proc: self.proc.as_fd(),
             fence: self.fence.as_ref().map(Fence::rules),
             two_ids: self.two_ids,
-            fresh_ipc: self.has(Layer::FreshIpc),
             rlimits: self.has(Layer::Rlimits),
             program_uid: self.has(Layer::ProgramUid),
             seccomp: self.has(Layer::Seccomp),
@@ -208,6 +209,7 @@ pub(crate) fn build(spec: &CellSpec) -> Result<(Cell, Refusals), SetupFailure> {
         needs: None,
         fence: None,
         warm: Nursery::default(),
+        parked: None,
         two_ids,
     };
     let count_locks = cell.has(Layer::Locks);

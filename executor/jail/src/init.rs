@@ -58,6 +58,10 @@ pub(crate) fn serve(mut cell: Cell, mut refusals: Refusals, socket: &UnixStream)
                 // be. Dying is the report: the executor replaces the slot.
                 let run = one_run(&mut cell, &mut refusals, socket, &children, &plan, fds);
                 let clean = run.and_then(|()| traces.remove(&mut cell).ok());
+                // The next run is likely to be like it. One that comes to
+                // nothing is made when it is wanted.
+                let like = plan.warm.filter(|id| cell.warm.has(*id));
+                let clean = clean.and_then(|()| cell.park(like).ok());
                 let said = clean.and_then(|()| frame::send(socket, &JailEvent::Idle, &[]).ok());
                 if said.is_none() {
                     return 1;
@@ -101,7 +105,10 @@ fn one_run(
     let before = cpu_of_children();
     let mut over = false;
     let watching = plan.sockets && cell.has(Layer::Backlog);
-    let (end, leftovers) = match run::start(cell, plan, fds) {
+    let started = run::start(cell, plan, &fds);
+    // Whoever holds the other ends is to see when the program lets go.
+    drop(fds);
+    let (end, leftovers) = match started {
         Ok(started) => {
             let alone = cell.warm.is_empty();
             let watched = Watched {

@@ -2,8 +2,8 @@
 //! program, and copied for each run that goes on from them.
 
 use std::collections::BTreeMap;
-use std::io::{self, PipeWriter};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
@@ -13,14 +13,13 @@ use assize_sys::fd::{above, cloexec_from, place};
 use assize_sys::process::{Side, exit_now, fork_unchecked};
 use assize_wire::cell::{SetupFailure, Step};
 use assize_wire::frame;
-use assize_wire::plan::Plan;
-use assize_wire::warm::{CONTROL_FD, PROC_FD, Run, WarmOrder, WarmReply, WarmSpec};
-use nix::sys::signal::{Signal, kill};
+use assize_wire::warm::{CONTROL_FD, PROC_FD, WarmOrder, WarmReply, WarmSpec};
 use nix::unistd::{Pid, chdir, setsid};
 use rustix::fs::{MemfdFlags, memfd_create};
-use rustix::process::{Resource, Rlimit, WaitOptions, getrlimit, setrlimit, waitpid};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::cell::Cell;
+use crate::run::end;
 
 /// How long an interpreter may take to start, with what it is to load before
 /// it waits. The executor waits a little longer.
@@ -50,6 +49,24 @@ impl Nursery {
         self.0.is_empty()
     }
 
+    /// Whether there is this one.
+    pub(crate) fn has(&self, id: u32) -> bool {
+        self.0.contains_key(&id)
+    }
+
+    /// Has one fork; the new process hears its plan on this socket. None when
+    /// it cannot: it was killed together with an earlier program.
+    pub(crate) fn fork(&mut self, id: u32, socket: &UnixStream) -> Option<Pid> {
+        let waiting = self.0.get(&id)?;
+        if let Some(WarmReply::Forked(pid)) =
+            waiting.ask(&WarmOrder::Fork, &[socket.as_fd()], FORKING)
+        {
+            return Some(Pid::from_raw(pid));
+        }
+        self.end(id);
+        None
+    }
+
     /// Whether these processes are among them.
     pub(crate) fn holds(&self, pids: impl Iterator<Item = i32>) -> bool {
         let ours: Vec<i32> = self.0.values().map(|w| w.pid.as_raw()).collect();
@@ -64,21 +81,12 @@ impl Nursery {
     /// Ends one.
     fn end(&mut self, id: u32) {
         if let Some(waiting) = self.0.remove(&id) {
-            waiting.end();
+            end(waiting.pid);
         }
     }
 }
 
 impl Waiting {
-    fn end(self) {
-        let _ = kill(self.pid, Signal::SIGKILL);
-        let pid = rustix::process::Pid::from_raw(self.pid.as_raw());
-        while matches!(
-            waitpid(pid, WaitOptions::empty()),
-            Err(rustix::io::Errno::INTR)
-        ) {}
-    }
-
     fn ask(
         &self,
         order: &WarmOrder,
@@ -128,7 +136,7 @@ impl Cell {
                 true
             }
             Some(WarmReply::Refuses | WarmReply::Forked(_) | WarmReply::Failed(_)) | None => {
-                waiting.end();
+                end(waiting.pid);
                 false
             }
         }
@@ -144,44 +152,6 @@ impl Cell {
             Side::Child => {
                 let _ = become_interpreter(spec, theirs.as_fd(), self.proc.as_fd());
                 exit_now(127)
-            }
-        }
-    }
-
-    /// Lets a run go on from an interpreter that waits; its pid. None when
-    /// there is none that can: it was killed together with an earlier program.
-    pub(crate) fn go_on(
-        &mut self,
-        id: u32,
-        plan: &Plan,
-        failure: &PipeWriter,
-        fds: &[OwnedFd],
-    ) -> Option<Pid> {
-        let waiting = self.warm.0.get(&id)?;
-        let forked = || -> io::Result<Pid> {
-            let (ours, theirs) = UnixStream::pair()?;
-            let forked = waiting.ask(&WarmOrder::Fork, &[theirs.as_fd()], FORKING);
-            let Some(WarmReply::Forked(pid)) = forked else {
-                return Err(io::ErrorKind::BrokenPipe.into());
-            };
-            drop(theirs);
-            let rules = self.fence.as_ref().map(|fence| fence.rules());
-            let run = Run {
-                plan: plan.clone(),
-                fenced: rules.is_some(),
-            };
-            let mut given = vec![failure.as_fd()];
-            given.extend(rules);
-            given.extend(fds.iter().map(AsFd::as_fd));
-            // One that does not hear us ends by itself, and says so.
-            let _ = frame::send(&ours, &run, &given);
-            Ok(Pid::from_raw(pid))
-        };
-        match forked() {
-            Ok(pid) => Some(pid),
-            Err(_) => {
-                self.warm.end(id);
-                None
             }
         }
     }

@@ -182,6 +182,9 @@ fn nothing_is_open() -> std::io::Result<bool> {
 
 /// Gives up everything but what the plan grants. Ends the process if it cannot.
 fn become_program(run: &UnixStream, proc: &OwnedFd) {
+    if program::ahead(proc.as_fd(), true).is_err() {
+        exit_now(127)
+    }
     let Ok((Run { plan, fenced }, fds)) = frame::recv::<Run>(run) else {
         exit_now(127)
     };
@@ -198,10 +201,8 @@ fn become_program(run: &UnixStream, proc: &OwnedFd) {
     let failure = File::from(fds.remove(0));
     let rules = fenced.then(|| fds.remove(0));
     let setting = Setting {
-        proc: proc.as_fd(),
         fence: rules.as_ref().map(AsFd::as_fd),
         two_ids: true,
-        fresh_ipc: true,
         rlimits: true,
         program_uid: true,
         seccomp: true,
