@@ -67,9 +67,11 @@ impl Spent {
     }
 
     /// What this process and all below it, ended ones included, have spent
-    /// since.
-    pub(super) fn since(self) -> Duration {
+    /// since. Before that the adopted ones are waited for; `kept` are children
+    /// that live on.
+    pub(super) fn since(self, kept: &[u32]) -> Duration {
         let own = usage(UsageWho::RUSAGE_SELF);
+        bury(kept);
         let below = below();
         own.saturating_sub(self.own) + below.saturating_sub(self.below)
     }
@@ -100,8 +102,7 @@ pub(super) fn adopt() -> std::io::Result<()> {
 }
 
 /// Waits for adopted processes that are about to end, a moment at most.
-/// `kept` are children that live on.
-pub(super) fn bury(kept: &[u32]) {
+fn bury(kept: &[u32]) {
     for _ in 0..50 {
         while matches!(
             waitpid(None, Some(WaitPidFlag::WNOHANG)),
@@ -157,7 +158,9 @@ mod tests {
         for i in 0..30_000_000_u64 {
             x = x.wrapping_mul(i | 1).rotate_left(7);
         }
-        assert!(std::hint::black_box(x) != 0 && before.since() > Duration::from_millis(1));
+        assert!(
+            std::hint::black_box(x) != 0 && before.since(&children()) > Duration::from_millis(1)
+        );
     }
 
     #[test]

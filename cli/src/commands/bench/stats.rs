@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::Result;
 use serde::Serialize;
 
-use super::process::{Spent, bury, children};
+use super::process::{Spent, children};
 use super::program::Measure;
 
 /// How long so many runs took together.
@@ -29,8 +29,7 @@ impl Block {
         let kept = children();
         let before = Spent::before();
         let samples = measure()?;
-        bury(&kept);
-        let used = before.since();
+        let used = before.since(&kept);
         let runs: usize = samples.iter().map(|s| s.runs).sum();
         let micro = |time: Duration| time.as_secs_f64() * 1e6;
         Ok(Self {

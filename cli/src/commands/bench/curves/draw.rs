@@ -80,7 +80,7 @@ fn draw(panel: &Panel, area: &Area<'_>) -> Result<()> {
         "nothing to draw: {}",
         panel.y
     );
-    let x = (left * 0.9..right.max(left * 2.0) * 1.1)
+    let x = (left * 0.95..right.max(left * 2.0) * 1.05)
         .log_scale()
         .base(panel.base);
     let mut chart = ChartBuilder::on(area);
@@ -90,7 +90,10 @@ fn draw(panel: &Panel, area: &Area<'_>) -> Result<()> {
         .x_label_area_size(44)
         .y_label_area_size(70);
     if panel.log {
-        let y = (low.max(1e-3) * 0.7..high.max(low.max(1e-3) * 2.0) * 3.0).log_scale();
+        // Whole decades, and room for the legend.
+        let low = 10_f64.powf(low.max(1e-3).log10().floor());
+        let high = 10_f64.powf((high.max(low) * 4.0).log10().ceil());
+        let y = (low..high).log_scale();
         let chart = chart.build_cartesian_2d(x, y).map_err(failed)?;
         curves(panel, chart)
     } else {
