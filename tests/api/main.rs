@@ -3,8 +3,11 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should panic")]
 
 mod batches;
+mod bench;
+mod busy;
 mod cpp;
 mod pairs;
+mod queued;
 mod receipts;
 mod refusals;
 mod runs;
