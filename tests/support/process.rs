@@ -77,9 +77,9 @@ impl Process {
         self.send_with("connection: close\r\n", path, kind, body)
     }
 
-    /// The same over a connection that is kept, as clients do. Of the other kind
-    /// the server reads nothing any more when it has the body, and so does not
-    /// hear that its client has left until it writes.
+    /// The same over a connection that is kept, as clients do: of the other kind
+    /// the server reads nothing any more once it has the body, and hears that
+    /// its client has left only when it writes.
     ///
     /// # Panics
     /// When the server takes no connection.
