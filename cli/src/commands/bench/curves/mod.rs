@@ -38,7 +38,7 @@ impl Reach {
     fn full() -> Self {
         Self {
             clients: 2 * setup::cores(),
-            requests: 150,
+            requests: 60,
             outputs: &[1 << 10, 10 << 10, 100 << 10, 1 << 20, 10 << 20],
             tests: &[1, 3, 10, 30, 100, 300, 1000],
             queued: &[1, 10, 100, 1000, 10_000, 100_000],
@@ -117,36 +117,47 @@ fn backends(served: &Served) -> Result<Vec<&'static str>> {
 }
 
 impl Field<'_> {
-    /// A curve for the bare process and one for each backend. `measure` is told
-    /// the backend, none for the bare one, and takes turns with the others.
-    fn series(
+    /// A curve for the bare process and one for each backend, of each of the
+    /// numbers that `measure` comes to. It is told the backend, none for the
+    /// bare one, and takes turns with the others; what has many `parts` is
+    /// measured less often.
+    fn series<const K: usize>(
         &self,
         xs: &[usize],
-        measure: impl Fn(Option<&str>, usize) -> Result<f64>,
-    ) -> Result<Vec<Series>> {
+        parts: impl Fn(usize) -> usize,
+        measure: impl Fn(Option<&str>, usize) -> Result<[f64; K]>,
+    ) -> Result<[Vec<Series>; K]> {
         let who: Vec<Option<&str>> = std::iter::once(None)
             .chain(self.backends.iter().copied().map(Some))
             .collect();
-        let mut points = vec![Vec::new(); who.len()];
-        for &x in xs {
-            let mut seen = vec![Vec::new(); who.len()];
-            for _ in 0..self.reach.rounds {
-                for (seen, who) in seen.iter_mut().zip(&who) {
-                    seen.push(measure(*who, x)?);
-                }
-            }
-            for (points, seen) in points.iter_mut().zip(seen) {
-                points.push((x as f64, percentile(&sorted(seen.into_iter()), 0.5)));
-            }
-        }
         let name = |who: &Option<&str>| match who {
             None => "bare python3".to_owned(),
             Some(backend) => format!("assize {backend}"),
         };
-        let named = who.iter().map(name).zip(points);
-        Ok(named
-            .map(|(name, points)| Series { name, points })
-            .collect())
+        let empty = || {
+            let series = who.iter().map(|who| Series {
+                name: name(who),
+                points: Vec::new(),
+            });
+            series.collect::<Vec<_>>()
+        };
+        let mut all: [Vec<Series>; K] = std::array::from_fn(|_| empty());
+        for &x in xs {
+            let rounds = (300 / parts(x).max(1)).clamp(1, self.reach.rounds);
+            let mut seen = vec![Vec::new(); who.len()];
+            for _ in 0..rounds {
+                for (seen, who) in seen.iter_mut().zip(&who) {
+                    seen.push(measure(*who, x)?);
+                }
+            }
+            for (k, series) in all.iter_mut().enumerate() {
+                for (series, seen) in series.iter_mut().zip(&seen) {
+                    let values = sorted(seen.iter().map(|values| values[k]));
+                    series.points.push((x as f64, percentile(&values, 0.5)));
+                }
+            }
+        }
+        Ok(all)
     }
 }
 
@@ -154,7 +165,7 @@ impl Field<'_> {
 fn clients(field: &Field<'_>) -> Result<Picture> {
     let bare = argv(&["/usr/bin/python3", "-I", "-c", "print(1)"]);
     let many = field.reach.requests;
-    let ask_all = |backend: Option<&str>, clients: usize| -> Result<(f64, f64)> {
+    let ask_all = |backend: Option<&str>, clients: usize| -> Result<[f64; 2]> {
         let request = backend.map(|b| program("python", b, "print(1)\n").to_string());
         let client = || -> Result<Vec<f64>> {
             let (agent, url) = (agent(), format!("{}/v1/runs", field.url));
@@ -179,11 +190,10 @@ fn clients(field: &Field<'_>) -> Result<Picture> {
             anyhow::Ok(all)
         })?;
         let rate = each.len() as f64 / start.elapsed().as_secs_f64();
-        Ok((rate, 1e3 * percentile(&sorted(each.into_iter()), 0.5)))
+        Ok([rate, 1e3 * percentile(&sorted(each.into_iter()), 0.5)])
     };
     let xs: Vec<usize> = (1..=field.reach.clients).collect();
-    let rate = field.series(&xs, |b, n| Ok(ask_all(b, n)?.0))?;
-    let wait = field.series(&xs, |b, n| Ok(ask_all(b, n)?.1))?;
+    let [rate, wait] = field.series(&xs, |_| 1, ask_all)?;
     let panel = |y, series| Panel {
         x: "clients, each with one run after another",
         y,
@@ -226,8 +236,9 @@ fn output(field: &Field<'_>) -> Result<Picture> {
             }
         };
         ensure!(seen == bytes, "{seen} bytes of {bytes}");
-        Ok(start.elapsed().as_secs_f64() * 1e3)
+        Ok([start.elapsed().as_secs_f64() * 1e3])
     };
+    let [series] = field.series(field.reach.outputs, |_| 1, measure)?;
     Ok(Picture {
         name: "output",
         title: "Python that prints so much, over HTTP",
@@ -236,7 +247,7 @@ fn output(field: &Field<'_>) -> Result<Picture> {
             y: "milliseconds a run (median)",
             log: true,
             base: 10.0,
-            series: field.series(field.reach.outputs, measure)?,
+            series,
         }],
     })
 }
@@ -260,8 +271,9 @@ fn tests(field: &Field<'_>) -> Result<Picture> {
                 ensure!(answer["verdict"] == "accepted", "{}", answer["verdict"]);
             }
         }
-        Ok(start.elapsed().as_secs_f64() * 1e3 / tests as f64)
+        Ok([start.elapsed().as_secs_f64() * 1e3 / tests as f64])
     };
+    let [series] = field.series(field.reach.tests, |tests| tests, measure)?;
     Ok(Picture {
         name: "tests",
         title: "One Python case by number of its tests, over HTTP",
@@ -270,7 +282,7 @@ fn tests(field: &Field<'_>) -> Result<Picture> {
             y: "milliseconds a test (median)",
             log: true,
             base: 10.0,
-            series: field.series(field.reach.tests, measure)?,
+            series,
         }],
     })
 }
