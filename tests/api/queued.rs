@@ -19,7 +19,7 @@ fn case(n: usize) -> Value {
     json!({
         "language": "output",
         "files": {"answer.txt": {"text": format!("{n}\n")}},
-        "tests": [{"file": "answer.txt", "stdout": format!("{}\n", if n % 3 == 0 { n + 1 } else { n })}],
+        "tests": [{"file": "answer.txt", "stdout": format!("{}\n", if n.is_multiple_of(3) { n + 1 } else { n })}],
     })
 }
 
@@ -39,7 +39,7 @@ fn all_answered(text: &str, cases: usize) {
     for line in text.lines().filter(|l| l.starts_with('{')) {
         let answer: Value = serde_json::from_str(line).unwrap();
         let index = usize::try_from(answer["index"].as_u64().unwrap()).unwrap();
-        let want = if index % 3 == 0 {
+        let want = if index.is_multiple_of(3) {
             "wrong_answer"
         } else {
             "accepted"
