@@ -73,7 +73,8 @@ bench: guests peers  ## every program beside bare processes, bwrap, runc and hum
 	cargo build --release -p assize-wasm --example throughput
 	$(SUDO) env ASSIZE_GUESTS=$(CURDIR)/target/guests target/release/assize bench --python $(BENCH_PYTHON)
 	target/release/examples/throughput target/guests
-	cargo run --quiet --release -p assize-tests --example steadiness
+	cargo build --quiet --release -p assize-tests --example steadiness
+	$(SUDO) target/release/examples/steadiness
 	$(SUDO) python3 tests/load/humaneval.py
 
 curves: guests  ## measure and draw docs/benchmarks/*.svg: clients, output, tests, queued cases
