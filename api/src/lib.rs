@@ -10,6 +10,8 @@
 
 mod admit;
 mod auth;
+#[doc(hidden)]
+pub mod counted;
 mod error;
 mod extract;
 mod metrics;

@@ -183,7 +183,8 @@ impl Queue {
     }
 
     pub(crate) fn load(&self) -> Load {
-        let state = self.lock();
+        let mut state = self.lock();
+        state.sweep();
         Load {
             running: state.slots - state.free,
             waiting: state.waiting,
@@ -200,16 +201,20 @@ impl State {
         if self.waiting < self.most {
             return false;
         }
-        // Callers that have left hold no place.
+        self.sweep();
+        let own = self.tenants.get(tenant).map_or(0, VecDeque::len);
+        let others = self.tenants.keys().filter(|name| *name != tenant).count();
+        self.waiting >= self.most && own >= self.most / (others + 1)
+    }
+
+    /// Forgets callers that have left: they hold no place.
+    fn sweep(&mut self) {
         for queue in self.tenants.values_mut() {
             queue.retain(|turn| !turn.is_closed());
         }
         self.tenants.retain(|_, queue| !queue.is_empty());
         self.turns.retain(|name| self.tenants.contains_key(name));
         self.waiting = self.tenants.values().map(VecDeque::len).sum();
-        let own = self.tenants.get(tenant).map_or(0, VecDeque::len);
-        let others = self.tenants.keys().filter(|name| *name != tenant).count();
-        self.waiting >= self.most && own >= self.most / (others + 1)
     }
 
     fn next(&mut self) -> Option<oneshot::Sender<Permit>> {
@@ -351,6 +356,8 @@ mod tests {
                 task.abort();
                 let _ = task.await;
             }
+            // Nor do they count as load.
+            assert_eq!(queue.load().waiting, 0);
         }
     }
 

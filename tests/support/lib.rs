@@ -7,6 +7,8 @@ pub mod attacks;
 
 pub mod hostile;
 
+pub mod process;
+
 pub mod server;
 
 use std::path::PathBuf;

@@ -11,17 +11,18 @@ mod validator;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use assize_judge::case::{Case, Comparison, Run, Test, TestKind};
+use assize_judge::case::{Case, Comparison, Run, Submission, Test, TestKind};
 use assize_judge::engine::Engine;
 use assize_judge::reward::Scheme;
 
 use crate::rights::Rights;
-use crate::types::{CheckerSpec, JudgementRequest, RunRequest};
+use crate::types::{CheckerSpec, JudgementRequest, RunRequest, TestSpec};
 
 use checker::comparison;
 use run::{arguments, collect};
 use submission::{Common, submission};
-use test::{Decider, test};
+pub(crate) use test::Decider;
+use test::test;
 use validator::{Author, native_only, validator};
 
 /// Most tests of one case.
@@ -181,20 +182,7 @@ pub(crate) fn judgement_for(
         (None, Comparison::Pure(_)) => Decider::Rule,
         (None, Comparison::Rows(_)) => Decider::Rows,
     };
-    let mut ids = BTreeSet::new();
-    let mut tests = Vec::with_capacity(request.tests.len());
-    for (index, spec) in request.tests.iter().enumerate() {
-        let test = test(index, spec, &submission, apart, decider)?;
-        if !ids.insert(test.id.clone()) {
-            let field = format!("tests[{index}].id");
-            return Err(refuse(
-                "duplicate_id",
-                field,
-                format!("{:?} is taken twice", test.id),
-            ));
-        }
-        tests.push(test);
-    }
+    let tests = tests(&request.tests, &submission, apart, decider)?;
     let rewarded = rewarded(&tests)?;
     let reruns = request.reruns.unwrap_or(0);
     if reruns > MAX_RERUNS {
@@ -212,6 +200,30 @@ pub(crate) fn judgement_for(
         reward,
         reruns,
     })
+}
+
+/// Checks the tests of a case, whose names must differ.
+pub(crate) fn tests(
+    specs: &[TestSpec],
+    submission: &Submission,
+    apart: bool,
+    decider: Decider,
+) -> Result<Vec<Test>, Refusal> {
+    let mut ids = BTreeSet::new();
+    let mut tests = Vec::with_capacity(specs.len());
+    for (index, spec) in specs.iter().enumerate() {
+        let test = test(index, spec, submission, apart, decider)?;
+        if !ids.insert(test.id.clone()) {
+            let field = format!("tests[{index}].id");
+            return Err(refuse(
+                "duplicate_id",
+                field,
+                format!("{:?} is taken twice", test.id),
+            ));
+        }
+        tests.push(test);
+    }
+    Ok(tests)
 }
 
 /// Tests that make the reward: of a suite, those with wrong programs.

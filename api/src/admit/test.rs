@@ -27,7 +27,7 @@ fn place(asked: Option<&str>, apart: bool, runtime: &Runtime) -> Result<Place, S
 
 /// Who decides on the tests of a case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Decider {
+pub(crate) enum Decider {
     /// A rule of ours.
     Rule,
     /// A program of the author's that looks at what the candidate printed.

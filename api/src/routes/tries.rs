@@ -94,9 +94,9 @@ impl App {
     ) -> Result<RunBody, ApiError> {
         let run = run_for(&caller.rights, &self.engine, request)?;
         let (permit, queued) = self.enter(&caller.tenant, patience).await?;
-        let result = self
-            .engine
-            .run(&run)
+        // On the heap, and only now: whoever waits for a turn holds no room for
+        // what comes after it.
+        let result = Box::pin(self.engine.run(&run))
             .await
             .map_err(|fault| self.count_fault(fault))?;
         drop(permit);
@@ -136,9 +136,7 @@ impl App {
             let place = Arc::clone(&place);
             Box::pin(async move { queue.next_turn(&tenant, &place).await })
         };
-        let judged = self
-            .engine
-            .judge_in_turns(&case, &mut turn)
+        let judged = Box::pin(self.engine.judge_in_turns(&case, &mut turn))
             .await
             .map_err(|fault| self.count_fault(fault))?;
         drop(place);

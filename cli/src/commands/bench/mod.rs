@@ -1,99 +1,129 @@
-//! `assize bench`: what a run costs here beside a bare process.
+//! `assize bench`: what a run costs here beside a bare process and beside
+//! other people's sandboxes.
 //!
-//! Ours and the bare one take turns in short blocks, so that whatever else the
-//! machine does falls on both alike; what is reported are ratios. Nothing
-//! asserts on them.
+//! All contenders of one program take turns in short blocks, so that whatever
+//! else the machine does falls on all alike; what is reported are ratios.
+//! Nothing asserts on them.
 
-mod contender;
+mod cases;
+mod curves;
+mod harness;
+mod machine;
+mod ours;
+mod outside;
+mod peer;
+mod process;
+mod program;
+mod programs;
+mod report;
+mod scratch;
+mod served;
 mod stats;
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::path::PathBuf;
 
-use anyhow::{Context, Result};
-use assize_api::{App, Keys, Options};
+use anyhow::{Context, Result, ensure};
 use indicatif::{ProgressBar, ProgressStyle};
-use serde_json::{Value, json};
-use tokio::net::TcpListener;
-use tokio::sync::oneshot;
 
-use self::contender::{Contender, contenders};
-use self::stats::{Block, Summary};
+use self::program::{Program, Size};
+use self::programs::{Field, programs};
+use self::report::{Beside, Row, Table};
+use self::scratch::Scratch;
+use self::served::Served;
+use self::stats::{Block, Of, Summary, ratio};
 use crate::args::{Bench, Host};
-use crate::{setup, show, status};
+use crate::status;
 
 /// Blocks thrown away before counting: slots are built, caches filled.
-const WARM_UP: usize = 2;
+const WARM_UP: u32 = 2;
 
 pub(crate) async fn bench(host: &Host, args: &Bench) -> Result<u8> {
-    let cases = setup::cores() * 2;
-    let engine = setup::engine(host, cases).await?;
-    let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
-    let url = format!("http://{}", listener.local_addr()?);
-    let options = Options {
-        concurrency: cases,
-        queue: 1_000_000,
-        batches: 8,
-        grace: Duration::from_secs(5),
-        keys: Keys::default(),
+    let (host, args) = (host.clone(), args.clone());
+    // Measuring is blocking calls from end to end.
+    tokio::task::spawn_blocking(move || match &args.curves {
+        Some(dir) => curves::curves(&host, dir, args.quick, args.json),
+        None => contend(&host, &args),
+    })
+    .await?
+}
+
+fn contend(host: &Host, args: &Bench) -> Result<u8> {
+    process::adopt()?;
+    let peers = peer::peers(&args.peer, &args.template)?;
+    let scratch = Scratch::new()?;
+    let served = Served::start(host, scratch.path())?;
+    let languages = served.languages()?;
+    let python = args
+        .python
+        .clone()
+        .unwrap_or_else(|| PathBuf::from("python3"));
+    let (size, blocks) = match args.quick {
+        true => (Size::QUICK, 2),
+        false => (Size::FULL, args.blocks),
     };
-    let app = App::new(Arc::clone(&engine), &options).map_err(anyhow::Error::msg)?;
-    let (stop, stopped) = oneshot::channel::<()>();
-    let serving = tokio::spawn(assize_api::serve(app, listener, async {
-        let _ = stopped.await;
-    }));
-    let (args, languages) = (args.clone(), languages(&engine));
-    let measured = tokio::task::spawn_blocking(move || measure(&args, &url, &languages)).await?;
-    let _ = stop.send(());
-    serving.await??;
-    setup::shut_down(&engine).await;
-    measured
-}
-
-/// Names of what the WASI backend and the native one can run here.
-fn languages(engine: &assize_judge::engine::Engine) -> Vec<(String, assize_executor::Backend)> {
-    let all = engine.registry().all();
-    all.map(|r| (r.manifest.language.clone(), r.backend))
-        .collect()
-}
-
-fn measure(
-    args: &Bench,
-    url: &str,
-    languages: &[(String, assize_executor::Backend)],
-) -> Result<u8> {
-    let all = contenders(url, languages);
-    let chosen: Vec<Contender> = all
+    let field = Field {
+        url: &served.url,
+        languages: &languages,
+        peers: &peers,
+        python: &python,
+        scratch: &scratch,
+        size,
+    };
+    let wanted = |name: &str| args.only.as_ref().is_none_or(|only| name.contains(only));
+    let all = programs(&field, &wanted)?;
+    ensure!(!all.is_empty(), "nothing here is called that");
+    let turns = |p: &Program| p.contenders.len() * (blocks.min(p.most) + WARM_UP) as usize;
+    let bar = progress(args.json, all.iter().map(turns).sum());
+    let tables = all
         .into_iter()
-        .filter(|c| args.only.as_ref().is_none_or(|only| c.name.contains(only)))
-        .collect();
-    anyhow::ensure!(!chosen.is_empty(), "nothing here is called that");
-    let blocks = args.blocks as usize;
-    let bar = progress(args.json, chosen.len() * (blocks + WARM_UP));
-    let mut rows = Vec::new();
-    for mut contender in chosen {
-        bar.set_message(contender.name.clone());
-        let (mut ours, mut bare) = (Vec::new(), Vec::new());
-        for block in 0..blocks + WARM_UP {
-            let a = Block::of(&mut contender.ours).with_context(|| contender.name.clone())?;
-            let b = Block::of(&mut contender.bare).with_context(|| contender.beside.clone())?;
-            if block >= WARM_UP {
-                ours.push(a);
-                bare.push(b);
+        .map(|program| take_turns(program, blocks, &bar))
+        .collect::<Result<Vec<Table>>>()?;
+    bar.finish_and_clear();
+    let machine = machine::machine();
+    if args.json {
+        println!("{}", report::document(&machine, &tables));
+    } else {
+        report::print(&machine, &tables);
+    }
+    Ok(status::DONE)
+}
+
+/// One block of each contender after the other, each time another first.
+fn take_turns(mut program: Program, blocks: u32, bar: &ProgressBar) -> Result<Table> {
+    let blocks = blocks.min(program.most);
+    let many = program.contenders.len();
+    let mut measured: Vec<Vec<Block>> = (0..many).map(|_| Vec::new()).collect();
+    for turn in 0..(blocks + WARM_UP) as usize {
+        for step in 0..many {
+            let at = (turn + step) % many;
+            let contender = &mut program.contenders[at];
+            bar.set_message(format!("{}: {}", program.name, contender.name));
+            let block = Block::of(&mut contender.measure)
+                .with_context(|| format!("{}: {}", program.name, contender.name))?;
+            if turn >= WARM_UP as usize {
+                measured[at].push(block);
             }
             bar.inc(1);
         }
-        rows.push(Row {
-            name: contender.name,
-            beside: contender.beside,
-            ours: Summary::of(&ours),
-            bare: Summary::of(&bare),
-            ratio: stats::ratio(&ours, &bare),
-        });
     }
-    bar.finish_and_clear();
-    print(args, &rows);
-    Ok(status::DONE)
+    let first = measured.first().cloned().unwrap_or_default();
+    let row = |(at, (name, blocks)): (usize, (String, &Vec<Block>))| Row {
+        name,
+        summary: Summary::of(blocks),
+        beside: (at > 0).then(|| Beside {
+            p10: ratio(blocks, &first, Of::P10),
+            p50: ratio(blocks, &first, Of::P50),
+            cpu: ratio(blocks, &first, Of::Cpu),
+        }),
+    };
+    let names = program.contenders.into_iter().map(|c| c.name);
+    Ok(Table {
+        program: program.name,
+        unit: program.unit,
+        blocks,
+        contenders: names.zip(&measured).enumerate().map(row).collect(),
+        absent: program.absent,
+    })
 }
 
 fn progress(json: bool, steps: usize) -> ProgressBar {
@@ -103,69 +133,4 @@ fn progress(json: bool, steps: usize) -> ProgressBar {
     let style = ProgressStyle::with_template("{bar:30} {pos}/{len} {msg}");
     ProgressBar::new(steps as u64)
         .with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
-}
-
-struct Row {
-    name: String,
-    beside: String,
-    ours: Summary,
-    bare: Summary,
-    ratio: stats::Ratio,
-}
-
-fn print(args: &Bench, rows: &[Row]) {
-    let machine = machine();
-    if args.json {
-        let rows: Vec<Value> = rows
-            .iter()
-            .map(|r| {
-                json!({
-                    "name": r.name, "beside": r.beside, "ours": r.ours, "bare": r.bare,
-                    "ratio_p10": r.ratio.p10, "ratio_p10_low": r.ratio.low,
-                    "ratio_p10_high": r.ratio.high,
-                })
-            })
-            .collect();
-        println!(
-            "{}",
-            json!({"machine": machine, "blocks": args.blocks, "rows": rows})
-        );
-        return;
-    }
-    let mut table = show::table(&[
-        "ours", "beside", "p10 µs", "p50 µs", "p99 µs", "cpu µs", "bare p10", "bare p50",
-        "bare cpu", "× p10", "95 %",
-    ]);
-    for r in rows {
-        let micro = |x: f64| show::right(format!("{x:.0}"));
-        table.add_row([
-            r.name.as_str().into(),
-            r.beside.as_str().into(),
-            micro(r.ours.p10_us),
-            micro(r.ours.p50_us),
-            micro(r.ours.p99_us),
-            micro(r.ours.cpu_us),
-            micro(r.bare.p10_us),
-            micro(r.bare.p50_us),
-            micro(r.bare.cpu_us),
-            show::right(format!("{:.4}", r.ratio.p10)),
-            show::right(format!("{:.4}–{:.4}", r.ratio.low, r.ratio.high)),
-        ]);
-    }
-    println!("{table}\n\n{machine}");
-}
-
-/// What it was measured on, in a line.
-fn machine() -> String {
-    let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
-    let cpuinfo = read("/proc/cpuinfo");
-    let model = cpuinfo.lines().find_map(|l| l.strip_prefix("model name"));
-    let model = model.map_or("", |m| m.trim_start_matches([':', '\t', ' ']));
-    let kernel = read("/proc/sys/kernel/osrelease");
-    format!(
-        "{} cores of {model}; Linux {}; load {}",
-        setup::cores(),
-        kernel.trim(),
-        read("/proc/loadavg").split(' ').next().unwrap_or("?")
-    )
 }
