@@ -129,6 +129,7 @@ fn frame(n: usize) -> Box<dyn FnMut() -> usize> {
         sockets: true,
         read_only: vec!["/usr".to_owned()],
         read_write: vec!["/work".to_owned()],
+        warm: None,
     };
     let report = RunReport {
         end: plan::End::Exited(0),
@@ -137,6 +138,7 @@ fn frame(n: usize) -> Box<dyn FnMut() -> usize> {
         refused: Vec::new(),
         backlog: false,
         cpu_us: 9000,
+        warm: Vec::new(),
     };
     let (order, event) = (Order::Run(Box::new(plan)), JailEvent::Done(report));
     let (ours, theirs) = UnixStream::pair().expect("a socket pair");
@@ -147,7 +149,7 @@ fn frame(n: usize) -> Box<dyn FnMut() -> usize> {
         let (event, _) = frame::recv::<JailEvent>(&ours).expect("what was sent");
         match (order, event) {
             (Order::Run(plan), JailEvent::Done(_)) => plan.files.len(),
-            (Order::Run(_) | Order::Kill, JailEvent::Done(_) | JailEvent::Idle) => 0,
+            (Order::Run(_) | Order::Kill | Order::Warm(_), _) => 0,
         }
     })
 }
@@ -275,6 +277,7 @@ fn submission() -> Submission {
         bin: "/usr/bin/python3".to_owned(),
         version: "3.11.2".to_owned(),
         digest: "sha256:0".to_owned(),
+        tools: Default::default(),
     };
     let profiles = Profile::shipped().expect("shipped profiles are sound");
     let policy = profiles.into_iter().find(|p| p.name == "default");
@@ -286,5 +289,6 @@ fn submission() -> Submission {
         policy,
         limits,
         quick: None,
+        tenant: "".into(),
     }
 }

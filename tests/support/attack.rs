@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::path::Path;
 
 use assize_executor::{Executor, Layer, Plan};
 
@@ -100,7 +101,9 @@ pub fn inhabitants() -> Vec<String> {
     };
     let mut found = Vec::new();
     for (pid, (_, inner, name, state)) in &all {
-        if *inner > 1 && !state.starts_with(['Z', 'X']) && ours(*pid) {
+        let lives = *inner > 1 && !state.starts_with(['Z', 'X']) && ours(*pid);
+        let process = Path::new("/proc").join(pid.to_string());
+        if lives && !crate::hostile::waits_for_a_run(&process, name) {
             found.push(name.clone());
         }
     }

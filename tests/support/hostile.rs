@@ -195,6 +195,17 @@ pub struct CellProcess {
     pub program: bool,
 }
 
+/// Whether a process of a cell is there for the next run: a fork of the init,
+/// or an interpreter, which was preloaded and unlike its forks has capabilities.
+pub(crate) fn waits_for_a_run(process: &Path, name: &str) -> bool {
+    let environ = fs::read(process.join("environ")).unwrap_or_default();
+    let preloaded = String::from_utf8_lossy(&environ).contains("LD_PRELOAD=/assize/");
+    let status = fs::read_to_string(process.join("status")).unwrap_or_default();
+    let permitted = status.lines().find_map(|l| l.strip_prefix("CapPrm:"));
+    let capable = permitted.is_some_and(|set| set.trim().contains(|c| c != '0'));
+    name == "assize-jail" || (preloaded && capable)
+}
+
 /// All processes in cells of the server with this pid, zombies included: they
 /// are in a pid namespace below ours, and have the server's host ids or sit in
 /// its cgroups (an ordinary user's cells may all have one id).
@@ -239,12 +250,7 @@ pub fn cell_processes(server: u32) -> Vec<CellProcess> {
         if in_range || in_group || own_zombie {
             let name = field("Name:").unwrap_or_default();
             let what = format!("{name} ({state})");
-            // What waits in a cell for the next run is a fork of its init, or
-            // an interpreter that has the init's id.
-            let init_id = in_range && (uid - first).is_multiple_of(2);
-            let environ = fs::read(entry.path().join("environ")).unwrap_or_default();
-            let preloaded = String::from_utf8_lossy(&environ).contains("LD_PRELOAD=/assize/");
-            let waits = name == "assize-jail" || (init_id && preloaded);
+            let waits = waits_for_a_run(&entry.path(), &name);
             let program = pids.split_whitespace().next_back() != Some("1") && !waits;
             found.push(CellProcess { pid, what, program });
         }

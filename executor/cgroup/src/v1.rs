@@ -210,6 +210,8 @@ pub(crate) struct V1Group {
     stat: Control,
     /// What the idle slot itself uses, measured before its first run.
     base: Option<u64>,
+    /// How much of it is shared memory: the files of the cell's root.
+    base_shared: u64,
     /// How much of it is the kernel's own: page tables, inodes …
     base_kernel: u64,
     kernel: Option<Control>,
@@ -237,6 +239,7 @@ impl V1Group {
             empty: files.take("memory.force_empty")?,
             stat: files.take("memory.stat")?,
             base: None,
+            base_shared: 0,
             base_kernel: 0,
             kernel: files.optional("memory.kmem.usage_in_bytes"),
             start: Start::default(),
@@ -275,6 +278,7 @@ impl Group for V1Group {
         // Not what is in use now: page cache of the last run must not raise
         // the limit of this one.
         if self.base.is_none() {
+            self.base_shared = self.stat.field("shmem")?;
             self.base_kernel = self.kernel.as_ref().map_or(Ok(0), Control::number)?;
         }
         let base = *self.base.get_or_insert(self.start.memory);
@@ -331,7 +335,7 @@ impl Group for V1Group {
         let start = Instant::now();
         let mut asked = false;
         while self.usage.number()? > most {
-            let shared = self.stat.field("shmem")?;
+            let shared = self.stat.field("shmem")?.saturating_sub(self.base_shared);
             let kernel = self.kernel.as_ref().map_or(Ok(0), Control::number)?;
             let other = kernel.saturating_sub(self.base_kernel);
             let waited = start.elapsed();

@@ -222,6 +222,8 @@ pub(crate) struct V2Group {
     residents: u64,
     /// What the idle slot itself uses, measured before its first run.
     idle: Option<u64>,
+    /// How much of it is shared memory: the files of the cell's root.
+    idle_shared: u64,
 }
 
 impl V2Group {
@@ -241,6 +243,7 @@ impl V2Group {
             start: Start::default(),
             residents: 1,
             idle: None,
+            idle_shared: 0,
         })
     }
 
@@ -264,6 +267,9 @@ impl Group for V2Group {
         leaf.start.memory = leaf.current.number()?;
         // Not what is in use now: page cache of the last run must not raise
         // the limit of this one.
+        if leaf.idle.is_none() {
+            leaf.idle_shared = leaf.stat.field("shmem")?;
+        }
         let idle = *leaf.idle.get_or_insert(leaf.start.memory);
         leaf.max
             .set((idle + ceilings.memory_bytes).next_multiple_of(4096))?;
@@ -327,7 +333,8 @@ impl Group for V2Group {
         let start = Instant::now();
         let over = loop {
             let now = self.current.number()?;
-            let (shared, waited) = (self.stat.field("shmem")?, start.elapsed());
+            let shared = self.stat.field("shmem")?.saturating_sub(self.idle_shared);
+            let waited = start.elapsed();
             let tables = self.stat.field("pagetables")?;
             let held = tables > crate::SLACK && waited <= crate::KERNEL_SETTLING;
             if now <= most || (shared <= crate::SLACK && !held) {
