@@ -227,6 +227,41 @@ async fn an_interpreter_that_was_killed_with_a_crowd_is_replaced() {
     assert_eq!(several(&warm, gone, "").await, ["1\n"; RUNS]);
 }
 
+/// The same program in both slots at once, as it waits for the other.
+async fn in_both_slots(executor: &Executor, source: &str, before: &str) -> [String; 2] {
+    let source = format!("import time; time.sleep(0.3)\n{source}");
+    let run = || executor.run(program(source.as_bytes(), before));
+    let (a, b) = tokio::join!(run(), run());
+    [a, b].map(|run| {
+        let (end, out, err) = shown(&run.expect("a run"));
+        assert_eq!(end, End::Exited(0), "{err}");
+        out
+    })
+}
+
+#[tokio::test]
+async fn nobody_inherits_the_number_of_an_interpreter_that_has_ended() {
+    let warm = executor(Warmth::AtOnce);
+    let dying = |kind: u32| {
+        format!("import signal; signal.setitimer(signal.ITIMER_REAL, 2); kind = {kind}")
+    };
+    // One that lives has the lowest number, two that end the next.
+    in_both_slots(&warm, "print(1)", "").await;
+    in_both_slots(&warm, "print(2)", &dying(2)).await;
+    in_both_slots(&warm, "time.sleep(3)", &dying(3)).await;
+    // Main program and child get theirs.
+    let daemon = "import os, time\n\
+        if os.fork() == 0:\n  os.setsid(); [os.close(n) for n in range(3)]; time.sleep(60)\n\
+        print(1)";
+    in_both_slots(&warm, daemon, "").await;
+    // Whoever is there has a number, seen or not: the interpreter and who asks.
+    let look = "import os\n\
+        for p in range(1, 400):\n\
+        \x20 try: os.close(os.pidfd_open(p)); print(p)\n\
+        \x20 except OSError: pass";
+    assert_eq!(in_both_slots(&warm, look, "").await, ["2\n3\n"; 2]);
+}
+
 #[tokio::test]
 async fn an_interpreter_that_cannot_wait_is_not_asked_again() {
     let warm = executor(Warmth::AtOnce);
