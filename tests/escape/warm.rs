@@ -306,3 +306,63 @@ async fn a_waiting_interpreters_memory_is_not_the_runs() {
         );
     }
 }
+
+#[tokio::test]
+async fn the_limit_stays_what_it_is_however_often_interpreters_come_and_go() {
+    let warm = executor(Warmth::AtOnce);
+    let heavy = "kept = bytearray(20_000_000)";
+    let limited = |source: &str| {
+        let mut plan = program(source.as_bytes(), heavy);
+        plan.limits.memory_bytes = 48 << 20;
+        plan
+    };
+    // A daemon, so that the interpreter goes with it, and as much of what is
+    // given back late as fits: pages of files, page tables, sockets.
+    let hostile = "import os, mmap, socket, time\n\
+        open('/work/x', 'wb').write(bytes(12 << 20))\n\
+        wide = mmap.mmap(-1, 8 << 30)\n\
+        for at in range(0, 1000): wide[at << 21] = 1\n\
+        if os.fork() == 0:\n  os.setsid(); time.sleep(60)\n";
+    for round in 0..12 {
+        for _ in 0..2 {
+            let ran = warm.run(limited(hostile)).await.expect("a run");
+            assert_eq!(ran.end, End::Exited(0), "{:?}", shown(&ran));
+        }
+        for _ in 0..2 {
+            let fits = warm.run(limited("x = bytearray(40 << 20)")).await;
+            let fits = fits.expect("a run");
+            assert_eq!(fits.end, End::Exited(0), "{round} {:?}", fits.usage);
+            let over = warm.run(limited("x = bytearray(54 << 20)")).await;
+            let over = over.expect("a run");
+            let memory = End::Limit(assize_executor::Limit::Memory);
+            assert_eq!(over.end, memory, "{round} {:?}", over.usage);
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_waiting_interpreter_cannot_be_tuned() {
+    let warm = executor(Warmth::AtOnce);
+    let attack = "import os, resource, ctypes\n\
+        libc = ctypes.CDLL(None)\n\
+        done = []\n\
+        def attempt(name, function, *arguments):\n\
+        \x20 try: done.append((name, function(*arguments)))\n\
+        \x20 except OSError: pass\n\
+        for pid in range(2, 20):\n\
+        \x20 if pid == os.getpid(): continue\n\
+        \x20 attempt('affinity', os.sched_setaffinity, pid, {0})\n\
+        \x20 attempt('nice', os.setpriority, os.PRIO_PROCESS, pid, 19)\n\
+        \x20 attempt('nice group', os.setpriority, os.PRIO_PGRP, pid, 19)\n\
+        \x20 attempt('scheduler', os.sched_setscheduler, pid, os.SCHED_BATCH, os.sched_param(0))\n\
+        \x20 attempt('limit', resource.prlimit, pid, resource.RLIMIT_NOFILE, (3, 3))\n\
+        \x20 attempt('group', os.setpgid, pid, 0)\n\
+        \x20 attempt('wait', os.waitpid, pid, os.WNOHANG)\n\
+        \x20 if libc.sched_setscheduler(pid, 3, ctypes.byref(ctypes.c_int(0))) == 0: done.append('batch')\n\
+        try: os.setpriority(os.PRIO_USER, 0, 19); done.append('all of root')\n\
+        except OSError: pass\n\
+        print(done)";
+    for said in several(&warm, attack, "").await {
+        assert_eq!(said, "[]\n");
+    }
+}

@@ -135,6 +135,8 @@ pub struct Held {
     /// What the modules that were loaded at [`Held::settle`] held, by the
     /// addresses of their namespaces, keys and values.
     settled: Vec<(usize, Vec<(usize, usize)>)>,
+    /// What a fork has changed of that: keys and values.
+    anew: Vec<(usize, usize)>,
     /// The lock is this thread's.
     stays: PhantomData<*const ()>,
 }
@@ -158,6 +160,7 @@ impl Python {
                 state,
                 names,
                 settled: Vec::new(),
+                anew: Vec::new(),
                 stays: PhantomData,
             })
         }
@@ -252,10 +255,11 @@ impl Held {
 
     /// To be called after it, in the new process: what must not be shared,
     /// such as the state of `random`, is made anew.
-    pub fn after_fork_in_child(&self) {
+    pub fn after_fork_in_child(&mut self) {
         // SAFETY: the lock was held when this process was copied, and
         // `before_fork` was called.
         unsafe { (self.python.after_in_child)() }
+        self.settle_again();
     }
 }
 

@@ -140,7 +140,7 @@ fn wait(told: Told) -> Option<()> {
             become_program(&run, &proc);
             // The numbers are the program's now, or closed.
             std::mem::forget((control, proc, run));
-            if let Some(python) = &python {
+            if let Some(python) = &mut python {
                 python.after_fork_in_child();
                 if let Some(program) = &program {
                     match python.run_program(program) {

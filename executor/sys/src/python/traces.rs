@@ -62,7 +62,26 @@ impl Held {
         }
     }
 
+    /// Takes what has changed since [`Held::settle`] for settled, too: what
+    /// `threading` makes anew in a fork.
+    pub(super) fn settle_again(&mut self) {
+        let mut anew = Vec::new();
+        self.each_change(|key, value| {
+            anew.push((key as usize, value as usize));
+            true
+        });
+        self.anew = anew;
+    }
+
     fn modules_are_unchanged(&self) -> bool {
+        self.each_change(|key, value| {
+            self.anew.contains(&(key as usize, value as usize)) || self.is_free(key, value)
+        })
+    }
+
+    /// Calls this with what modules hold and did not hold at the wait, until it
+    /// says no.
+    fn each_change(&self, mut each: impl FnMut(Object, Object) -> bool) -> bool {
         // Only looked at: what is counted would have to be copied.
         self.each_module(|module| {
             let at = |(address, _): &(usize, _)| address.cmp(&(module as usize));
@@ -77,7 +96,7 @@ impl Held {
                 let item = (key as usize, value as usize);
                 let same = held.get(place) == Some(&item) || held.contains(&item);
                 place += 1;
-                same || self.is_free(key, value)
+                same || each(key, value)
             })
         })
     }
