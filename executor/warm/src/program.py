@@ -9,7 +9,7 @@ that CPython's end lets happen, in its order (Py_FinalizeEx in pylifecycle.c).
 
 A program that left something which this does not see to (threads, functions that
 hear of every call, objects in modules that are not its own) is ended by CPython
-itself: `is_usual` in executor/sys/src/python.rs.
+itself: `is_usual` in executor/sys/src/python/traces.rs.
 
 The functions live in a namespace that no program sees, with built-ins of their
 own.
