@@ -88,6 +88,8 @@ pub struct Runnable {
     target: Target,
     /// What an interpreter loads before it waits for runs of this.
     preload: Arc<str>,
+    /// Whether the entry can be a source: it has no byte of zero.
+    text: bool,
 }
 
 impl Program {
@@ -111,6 +113,11 @@ impl Program {
     #[must_use]
     pub fn size(&self) -> u64 {
         self.files.iter().map(|f| f.data.len() as u64).sum()
+    }
+
+    fn is_text(&self) -> bool {
+        let entry = self.files.iter().find(|f| f.path == self.entry);
+        entry.is_some_and(|f| !f.data.contains(&0))
     }
 
     /// Checks and packs it without running anything: for errors that are the
@@ -152,6 +159,7 @@ impl Program {
                 entry: self.entry.clone(),
                 target,
                 preload: preload(self, runtime),
+                text: self.is_text(),
             },
             compile: None,
         })
@@ -194,6 +202,7 @@ impl Program {
                 entry: self.entry.clone(),
                 target,
                 preload: "".into(),
+                text: false,
             },
             compile: Some(report),
         })
@@ -280,6 +289,9 @@ impl Runnable {
             // The name that such an argument is, is ours.
             (Role::Tester(_) | Role::Predict | Role::Shared, Target::Native) => self.warm(None),
             (_, Target::Native) if self.entry != manifest.entry => None,
+            // An archive or bytecode, which the interpreter tells from a source
+            // before the wait.
+            (Role::Program(_), Target::Native) if !self.text => None,
             (Role::Program(_), Target::Native) => self.warm(Some(entry.clone())),
             (Role::Candidate, Target::Native) => self.warm(None),
         };
@@ -309,8 +321,14 @@ impl Runnable {
 
     /// The same with these files beside its own.
     pub fn with(&self, files: &[FileSource]) -> Result<Self, PackError> {
+        let warm = self.runtime.manifest.warm.as_ref();
+        let shadowed = warm.is_some_and(|warm| warm.preload.iter().any(|n| is_among(n, files)));
         Ok(Self {
             pack: self.pack.with(files)?,
+            preload: match shadowed {
+                true => "".into(),
+                false => Arc::clone(&self.preload),
+            },
             ..self.clone()
         })
     }
@@ -335,10 +353,6 @@ fn preload(program: &Program, runtime: &Runtime) -> Arc<str> {
             .iter()
             .filter_map(|f| std::str::from_utf8(&f.data).ok())
     };
-    let own = |name: &str| {
-        let first = |path: &str| path.split(['/', '.']).next() == Some(name);
-        program.files.iter().any(|f| first(&f.path))
-    };
     let imports = |line: &str, name: &str| {
         let line = line.trim_start();
         (line.starts_with("import ") || line.starts_with("from "))
@@ -347,13 +361,21 @@ fn preload(program: &Program, runtime: &Runtime) -> Arc<str> {
                 .any(|word| word == name)
     };
     let wanted = |name: &&String| {
-        !own(name) && texts().any(|text| text.lines().any(|line| imports(line, name)))
+        !is_among(name, &program.files)
+            && texts().any(|text| text.lines().any(|line| imports(line, name)))
     };
     let names: Vec<&String> = warm.preload.iter().filter(wanted).collect();
     match names.is_empty() {
         true => "".into(),
         false => format!("preload({names:?})").into(),
     }
+}
+
+/// Whether a module of this name may be one of these files, wherever it lies: a
+/// program may look for its modules in any of its directories.
+fn is_among(name: &str, files: &[FileSource]) -> bool {
+    let named = |part: &str| part.split('.').next() == Some(name);
+    files.iter().any(|f| f.path.split('/').any(named))
 }
 
 fn set(variables: &mut Vec<(String, String)>, key: String, value: String) {
@@ -383,6 +405,42 @@ impl CompileReport {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_archive_and_bytecode_are_no_sources() {
+        let program = |data: &[u8]| Program {
+            files: vec![FileSource {
+                path: "main.py".to_owned(),
+                data: data.to_vec(),
+                executable: false,
+            }],
+            entry: "main.py".to_owned(),
+            time: Time::Real,
+        };
+        // The end of every zip archive, the head of every .pyc.
+        let archive = [b"#!python\n".as_slice(), b"PK\x05\x06", &[0; 18]].concat();
+        assert!(!program(&archive).is_text());
+        assert!(!program(b"\xa7\x0d\x0d\x0a\0\0\0\0").is_text());
+        assert!(program("# \u{e9}\nprint(1)\n".as_bytes()).is_text());
+    }
+
+    #[test]
+    fn a_module_of_the_programs_own_is_found_wherever_it_lies() {
+        let file = |path: &str| FileSource {
+            path: path.to_owned(),
+            data: Vec::new(),
+            executable: false,
+        };
+        for path in [
+            "numpy.py",
+            "numpy/__init__.py",
+            "vendor/numpy.py",
+            "a/numpy/b.py",
+        ] {
+            assert!(is_among("numpy", &[file("main.py"), file(path)]), "{path}");
+        }
+        assert!(!is_among("numpy", &[file("main.py"), file("my_numpy.py")]));
+    }
 
     #[test]
     fn no_file_name_is_an_option() {

@@ -227,6 +227,41 @@ async fn an_interpreter_that_was_killed_with_a_crowd_is_replaced() {
     assert_eq!(several(&warm, gone, "").await, ["1\n"; RUNS]);
 }
 
+/// The same program in both slots at once, as it waits for the other.
+async fn in_both_slots(executor: &Executor, source: &str, before: &str) -> [String; 2] {
+    let source = format!("import time; time.sleep(0.3)\n{source}");
+    let run = || executor.run(program(source.as_bytes(), before));
+    let (a, b) = tokio::join!(run(), run());
+    [a, b].map(|run| {
+        let (end, out, err) = shown(&run.expect("a run"));
+        assert_eq!(end, End::Exited(0), "{err}");
+        out
+    })
+}
+
+#[tokio::test]
+async fn nobody_inherits_the_number_of_an_interpreter_that_has_ended() {
+    let warm = executor(Warmth::AtOnce);
+    let dying = |kind: u32| {
+        format!("import signal; signal.setitimer(signal.ITIMER_REAL, 2); kind = {kind}")
+    };
+    // One that lives has the lowest number, two that end the next.
+    in_both_slots(&warm, "print(1)", "").await;
+    in_both_slots(&warm, "print(2)", &dying(2)).await;
+    in_both_slots(&warm, "time.sleep(3)", &dying(3)).await;
+    // Main program and child get theirs.
+    let daemon = "import os, time\n\
+        if os.fork() == 0:\n  os.setsid(); [os.close(n) for n in range(3)]; time.sleep(60)\n\
+        print(1)";
+    in_both_slots(&warm, daemon, "").await;
+    // Whoever is there has a number, seen or not: the interpreter and who asks.
+    let look = "import os\n\
+        for p in range(1, 400):\n\
+        \x20 try: os.close(os.pidfd_open(p)); print(p)\n\
+        \x20 except OSError: pass";
+    assert_eq!(in_both_slots(&warm, look, "").await, ["2\n3\n"; 2]);
+}
+
 #[tokio::test]
 async fn an_interpreter_that_cannot_wait_is_not_asked_again() {
     let warm = executor(Warmth::AtOnce);
@@ -269,5 +304,65 @@ async fn a_waiting_interpreters_memory_is_not_the_runs() {
             "{:?}",
             over.usage
         );
+    }
+}
+
+#[tokio::test]
+async fn the_limit_stays_what_it_is_however_often_interpreters_come_and_go() {
+    let warm = executor(Warmth::AtOnce);
+    let heavy = "kept = bytearray(20_000_000)";
+    let limited = |source: &str| {
+        let mut plan = program(source.as_bytes(), heavy);
+        plan.limits.memory_bytes = 48 << 20;
+        plan
+    };
+    // A daemon, so that the interpreter goes with it, and as much of what is
+    // given back late as fits: pages of files, page tables, sockets.
+    let hostile = "import os, mmap, socket, time\n\
+        open('/work/x', 'wb').write(bytes(12 << 20))\n\
+        wide = mmap.mmap(-1, 8 << 30)\n\
+        for at in range(0, 1000): wide[at << 21] = 1\n\
+        if os.fork() == 0:\n  os.setsid(); time.sleep(60)\n";
+    for round in 0..12 {
+        for _ in 0..2 {
+            let ran = warm.run(limited(hostile)).await.expect("a run");
+            assert_eq!(ran.end, End::Exited(0), "{:?}", shown(&ran));
+        }
+        for _ in 0..2 {
+            let fits = warm.run(limited("x = bytearray(40 << 20)")).await;
+            let fits = fits.expect("a run");
+            assert_eq!(fits.end, End::Exited(0), "{round} {:?}", fits.usage);
+            let over = warm.run(limited("x = bytearray(54 << 20)")).await;
+            let over = over.expect("a run");
+            let memory = End::Limit(assize_executor::Limit::Memory);
+            assert_eq!(over.end, memory, "{round} {:?}", over.usage);
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_waiting_interpreter_cannot_be_tuned() {
+    let warm = executor(Warmth::AtOnce);
+    let attack = "import os, resource, ctypes\n\
+        libc = ctypes.CDLL(None)\n\
+        done = []\n\
+        def attempt(name, function, *arguments):\n\
+        \x20 try: done.append((name, function(*arguments)))\n\
+        \x20 except OSError: pass\n\
+        for pid in range(2, 20):\n\
+        \x20 if pid == os.getpid(): continue\n\
+        \x20 attempt('affinity', os.sched_setaffinity, pid, {0})\n\
+        \x20 attempt('nice', os.setpriority, os.PRIO_PROCESS, pid, 19)\n\
+        \x20 attempt('nice group', os.setpriority, os.PRIO_PGRP, pid, 19)\n\
+        \x20 attempt('scheduler', os.sched_setscheduler, pid, os.SCHED_BATCH, os.sched_param(0))\n\
+        \x20 attempt('limit', resource.prlimit, pid, resource.RLIMIT_NOFILE, (3, 3))\n\
+        \x20 attempt('group', os.setpgid, pid, 0)\n\
+        \x20 attempt('wait', os.waitpid, pid, os.WNOHANG)\n\
+        \x20 if libc.sched_setscheduler(pid, 3, ctypes.byref(ctypes.c_int(0))) == 0: done.append('batch')\n\
+        try: os.setpriority(os.PRIO_USER, 0, 19); done.append('all of root')\n\
+        except OSError: pass\n\
+        print(done)";
+    for said in several(&warm, attack, "").await {
+        assert_eq!(said, "[]\n");
     }
 }

@@ -21,6 +21,7 @@ use crate::backlog::{Backlog, patience};
 use crate::cell::Cell;
 use crate::refusals::Refusals;
 use crate::traces::Traces;
+use crate::warm::Nursery;
 use crate::{collect, run};
 use assize_confine::step::At;
 
@@ -102,25 +103,27 @@ fn one_run(
     fds: Vec<OwnedFd>,
 ) -> Option<()> {
     cell.prepare(plan).ok()?;
-    let before = cpu_of_children();
     let mut over = false;
     let watching = plan.sockets && cell.has(Layer::Backlog);
     let started = run::start(cell, plan, &fds);
     // Whoever holds the other ends is to see when the program lets go.
     drop(fds);
+    // From here on what is reaped is the run's.
+    let before = cpu_of_children();
+    let mut not_its = 0;
     let (end, leftovers) = match started {
         Ok(started) => {
-            let alone = cell.warm.is_empty();
             let watched = Watched {
                 main: started.pid,
-                alone,
+                alone: cell.warm.is_empty(),
+                nursery: &mut cell.warm,
                 backlog: watching.then_some(&mut cell.backlog),
             };
             let ended = wait_for_end(refusals, watched, socket, children);
             let (status, overflowed) = ended?;
             over = overflowed;
             let leftovers = if cell.has(Layer::Sweep) {
-                sweep(cell)?
+                sweep(cell, &mut not_its)?
             } else {
                 0
             };
@@ -136,7 +139,7 @@ fn one_run(
         leftovers,
         refused: refusals.take(),
         backlog: over,
-        cpu_us: cpu_of_children().saturating_sub(before),
+        cpu_us: cpu_of_children().saturating_sub(before + not_its),
         warm: cell.warm.ids(),
     };
     frame::send(socket, &JailEvent::Done(report), &borrowed).ok()?;
@@ -150,6 +153,8 @@ struct Watched<'a> {
     main: Pid,
     /// Whether nothing but the run is in the cell.
     alone: bool,
+    /// What else is.
+    nursery: &'a mut Nursery,
     /// Its sockets, if it may have any.
     backlog: Option<&'a mut Backlog>,
 }
@@ -166,6 +171,7 @@ fn wait_for_end(
     let Watched {
         main,
         alone,
+        nursery,
         mut backlog,
     } = watched;
     let mut more = false;
@@ -221,7 +227,10 @@ fn wait_for_end(
                 Ok(Some((pid, status))) if pid.as_raw_nonzero().get() == main.as_raw() => {
                     return Some((status, over));
                 }
-                Ok(Some(_)) | Err(rustix::io::Errno::INTR) => {}
+                Ok(Some((pid, _))) => {
+                    nursery.has_lost(pid.as_raw_nonzero().get());
+                }
+                Err(rustix::io::Errno::INTR) => {}
                 Ok(None) => {
                     more = false;
                     break;
@@ -252,22 +261,25 @@ fn kill_one(process: Pid) {
     let _ = kill(process, Signal::SIGKILL);
 }
 
-/// Kills and reaps whatever the run left; says how many there were.
+/// Kills and reaps whatever the run left; says how many there were, and adds
+/// the CPU time of those that were not the run's.
 ///
 /// Where interpreters wait in the cell they must be told from what is left. A
 /// process that has lost its parent is ours, so if all of our children are
 /// interpreters, nothing is left. If something is, all go: nothing can be told
 /// apart in a crowd that forks.
-fn sweep(cell: &mut Cell) -> Option<u32> {
+fn sweep(cell: &mut Cell, not_its: &mut u64) -> Option<u32> {
     let mut reaped = 0;
     if !cell.warm.is_empty() {
         loop {
             match wait(WaitOptions::NOHANG) {
-                Ok(Some(_)) => reaped += 1,
+                Ok(Some((pid, _))) => {
+                    reaped += u32::from(!cell.warm.has_lost(pid.as_raw_nonzero().get()));
+                }
                 Ok(None) => break,
                 Err(rustix::io::Errno::INTR) => {}
                 Err(rustix::io::Errno::CHILD) => {
-                    cell.warm.clear();
+                    cell.warm.bury();
                     return Some(reaped);
                 }
                 Err(_) => return None,
@@ -278,7 +290,9 @@ fn sweep(cell: &mut Cell) -> Option<u32> {
         }
     }
     kill_all();
-    cell.warm.clear();
+    let before = cpu_of_children();
+    cell.warm.bury();
+    *not_its += cpu_of_children().saturating_sub(before);
     loop {
         match wait(WaitOptions::empty()) {
             Ok(_) => reaped += 1,

@@ -73,9 +73,19 @@ impl Nursery {
         pids.into_iter().all(|pid| ours.contains(&pid))
     }
 
-    /// Forgets all: they were killed and reaped.
-    pub(crate) fn clear(&mut self) {
-        self.0.clear();
+    /// Forgets the one that this process was, which has ended by itself and was
+    /// reaped: its number may soon be a program's. Says whether it was one.
+    pub(crate) fn has_lost(&mut self, pid: i32) -> bool {
+        let before = self.0.len();
+        self.0.retain(|_, waiting| waiting.pid.as_raw() != pid);
+        self.0.len() < before
+    }
+
+    /// Forgets all, which were killed, when they have ended.
+    pub(crate) fn bury(&mut self) {
+        for waiting in std::mem::take(&mut self.0).into_values() {
+            end(waiting.pid);
+        }
     }
 
     /// Ends one.

@@ -140,13 +140,27 @@ pub fn exit_now(status: i32) -> ! {
 /// using what is taken down.
 pub fn end_with(status: i32) -> ! {
     if thread_count().is_ok_and(|threads| threads == 1) {
-        // SAFETY: no other thread; handlers are the C library's and those that
-        // libraries of the program have registered.
-        unsafe { libc::exit(status) }
+        end_as_main_does(status)
     }
     // SAFETY: a null stream is all of them, each under its lock.
     unsafe { libc::fflush(std::ptr::null_mut()) };
     exit_now(status)
+}
+
+/// Ends the process as a return from `main` does.
+pub fn end_as_main_does(status: i32) -> ! {
+    // SAFETY: handlers are the C library's and those that libraries of the
+    // program have registered; what threads are left was never to be stopped.
+    unsafe { libc::exit(status) }
+}
+
+/// Ends the process by this signal.
+pub fn end_by(signal: i32) -> ! {
+    let _ = default_signal(signal);
+    // SAFETY: a signal to ourselves.
+    unsafe { libc::raise(signal) };
+    // It is blocked.
+    exit_now(128 + signal)
 }
 
 #[cfg(test)]

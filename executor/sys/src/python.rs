@@ -4,9 +4,21 @@
 
 use std::ffi::{CStr, CString, c_char, c_int, c_long, c_void};
 use std::marker::PhantomData;
-use std::path::Path;
+
+mod ending;
+mod traces;
+
+pub use ending::Ending;
 
 type Object = *mut c_void;
+type Consume = unsafe extern "C" fn(Object);
+type Status = unsafe extern "C" fn() -> c_int;
+type Size = unsafe extern "C" fn(Object) -> isize;
+type Next = unsafe extern "C" fn(Object, *mut isize, *mut Object, *mut Object) -> c_int;
+type IsSubtype = unsafe extern "C" fn(Object, Object) -> c_int;
+type Text = unsafe extern "C" fn(Object) -> *const c_char;
+type Delete = unsafe extern "C" fn(Object, *const c_char) -> c_int;
+type Method = unsafe extern "C" fn(Object, *const c_char, *const c_char, ...) -> Object;
 type Nothing = unsafe extern "C" fn();
 type Ensure = unsafe extern "C" fn() -> c_int;
 type Release = unsafe extern "C" fn(c_int);
@@ -50,6 +62,11 @@ macro_rules! functions {
                 Some(Self {
                     $($field: {
                         let found = find($name)?;
+                        #[allow(
+                            clippy::useless_transmute,
+                            clippy::crosspointer_transmute,
+                            reason = "some are objects, not functions"
+                        )]
                         // SAFETY: this is its signature, by docs.python.org/3/c-api.
                         unsafe { std::mem::transmute::<*mut c_void, $kind>(found) }
                     },)*
@@ -79,10 +96,27 @@ functions! {
     restore: Restore = c"PyErr_Restore",
     normalize: Fetch = c"PyErr_NormalizeException",
     matches: Matches = c"PyErr_ExceptionMatches",
+    occurred: New = c"PyErr_Occurred",
     print: Nothing = c"PyErr_Print",
     clear: Nothing = c"PyErr_Clear",
     system_exit: *mut Object = c"PyExc_SystemExit",
     keyboard_interrupt: *mut Object = c"PyExc_KeyboardInterrupt",
+    modules: New = c"PyImport_GetModuleDict",
+    next: Next = c"PyDict_Next",
+    copy: Unary = c"PyDict_Copy",
+    delete: Delete = c"PyDict_DelItemString",
+    of_sys: Named = c"PySys_GetObject",
+    attribute: Get = c"PyObject_GetAttrString",
+    method: Method = c"PyObject_CallMethod",
+    size: Size = c"PyObject_Size",
+    type_of: Unary = c"PyObject_Type",
+    is_subtype: IsSubtype = c"PyType_IsSubtype",
+    text: Text = c"PyUnicode_AsUTF8",
+    let_go: Consume = c"Py_DecRef",
+    finalize: Status = c"Py_FinalizeEx",
+    module_type: Object = c"PyModule_Type",
+    int_type: Object = c"PyLong_Type",
+    none: Object = c"_Py_NoneStruct",
 }
 
 fn find(name: &CStr) -> Option<*mut c_void> {
@@ -98,6 +132,11 @@ pub struct Held {
     python: Python,
     state: c_int,
     names: Object,
+    /// What the modules that were loaded at [`Held::settle`] held, by the
+    /// addresses of their namespaces, keys and values.
+    settled: Vec<(usize, Vec<(usize, usize)>)>,
+    /// What a fork has changed of that: keys and values.
+    anew: Vec<(usize, usize)>,
     /// The lock is this thread's.
     stays: PhantomData<*const ()>,
 }
@@ -111,12 +150,17 @@ impl Python {
         unsafe {
             let state = (self.ensure)();
             let names = (self.new_dict)();
+            // A copy: what a program does to its built-ins is not done to us.
+            let builtins = (self.copy)((self.builtins)());
             let named = !names.is_null()
-                && (self.set)(names, c"__builtins__".as_ptr(), (self.builtins)()) == 0;
+                && !builtins.is_null()
+                && (self.set)(names, c"__builtins__".as_ptr(), builtins) == 0;
             named.then_some(Held {
                 python: self,
                 state,
                 names,
+                settled: Vec::new(),
+                anew: Vec::new(),
                 stays: PhantomData,
             })
         }
@@ -143,71 +187,55 @@ impl Held {
         }
     }
 
-    /// Runs the program in this file as the module `__main__`, below no Python
-    /// frame. Functions of our namespace say what that comes to: `status_of` a
-    /// SystemExit, and `end`, which is given the status and whether it was
-    /// interrupted. None when there is no such file or function.
-    #[must_use]
-    pub fn run_program(&self, path: &Path) -> Option<i32> {
-        let path = CString::new(path.as_os_str().as_encoded_bytes()).ok()?;
-        let py = &self.python;
-        // SAFETY: the lock is held. Pointers that are borrowed (`main`, `dict`,
-        // `end`) belong to modules and a namespace that stay; new references end
-        // with the process, those of an exception at once.
-        unsafe {
-            let file = libc::fopen(path.as_ptr(), c"rb".as_ptr());
-            if file.is_null() {
-                return None;
-            }
-            let main = (py.main)(c"__main__".as_ptr());
-            let dict = (py.dict_of)(main);
-            let null = std::ptr::null_mut();
-            let done = (py.run_file)(file, path.as_ptr(), STATEMENTS, dict, dict, 1, null);
-            let (mut status, mut interrupted) = (0, 0);
-            if done.is_null() && (py.matches)(*py.system_exit) != 0 {
-                let [mut kind, mut value, mut trace] = [std::ptr::null_mut(); 3];
-                (py.fetch)(&raw mut kind, &raw mut value, &raw mut trace);
-                (py.normalize)(&raw mut kind, &raw mut value, &raw mut trace);
-                status = self.number(c"status_of", value).unwrap_or(1);
-                // With it goes what the frames that it passed still hold.
-                (py.restore)(kind, value, trace);
-                (py.clear)();
-            } else if done.is_null() {
-                interrupted = (py.matches)(*py.keyboard_interrupt);
-                // Told as the interpreter tells it, with the program's hooks.
-                (py.print)();
-                status = 1;
-            }
-            let end = (py.get)(self.names, c"end".as_ptr());
-            if end.is_null() {
-                return None;
-            }
-            let ended = (py.call)(end, c"(ii)".as_ptr(), status, interrupted);
-            if ended.is_null() {
-                (py.print)();
-                return Some(1);
-            }
-            i32::try_from((py.to_long)(ended)).ok()
-        }
-    }
-
-    /// What a function of our namespace says of an object.
+    /// Whether an object is of this type itself.
     ///
     /// # Safety
     /// The lock is held and the object is alive.
-    unsafe fn number(&self, function: &CStr, object: Object) -> Option<c_int> {
+    unsafe fn is_a(&self, object: Object, kind: Object) -> bool {
+        // SAFETY: by the caller's duty; a type is never gone before its object.
+        unsafe {
+            let found = (self.python.type_of)(object);
+            (self.python.let_go)(found);
+            found == kind
+        }
+    }
+
+    /// What a function of our namespace returns; null, with no exception set,
+    /// if it fails or is none.
+    ///
+    /// # Safety
+    /// The lock is held.
+    unsafe fn ask(&self, function: &CStr) -> Object {
         let py = &self.python;
-        // SAFETY: a borrowed function of a namespace that stays, and an object
-        // that is alive by the caller's duty.
+        // SAFETY: a borrowed function of a namespace that stays; without a
+        // format there are no arguments.
         unsafe {
             let function = (py.get)(self.names, function.as_ptr());
             if function.is_null() {
+                return function;
+            }
+            let said = (py.call)(function, std::ptr::null());
+            if said.is_null() {
+                (py.print)();
+            }
+            said
+        }
+    }
+
+    /// The number that a function of our namespace returns; 0 for None.
+    ///
+    /// # Safety
+    /// The lock is held.
+    unsafe fn number(&self, function: &CStr) -> Option<c_int> {
+        let py = &self.python;
+        // SAFETY: by the caller's duty.
+        unsafe {
+            let said = self.ask(function);
+            if said.is_null() {
                 return None;
             }
-            let said = (py.call)(function, c"(O)".as_ptr(), object);
-            if said.is_null() {
-                (py.clear)();
-                return None;
+            if said == py.none {
+                return Some(0);
             }
             c_int::try_from((py.to_long)(said)).ok()
         }
@@ -227,10 +255,11 @@ impl Held {
 
     /// To be called after it, in the new process: what must not be shared,
     /// such as the state of `random`, is made anew.
-    pub fn after_fork_in_child(&self) {
+    pub fn after_fork_in_child(&mut self) {
         // SAFETY: the lock was held when this process was copied, and
         // `before_fork` was called.
         unsafe { (self.python.after_in_child)() }
+        self.settle_again();
     }
 }
 

@@ -36,8 +36,10 @@ use assize_confine::step::At;
 use assize_sys::fd::{above, close_others};
 use assize_sys::inherit::take_inherited_fd;
 use assize_sys::interpose::Touch;
-use assize_sys::process::{Side, end_with, exit_now, fork_sibling, thread_count};
-use assize_sys::python::{Held, Python};
+use assize_sys::process::{
+    Side, end_as_main_does, end_by, end_with, exit_now, fork_sibling, thread_count,
+};
+use assize_sys::python::{Ending, Held, Python};
 use assize_wire::cell::{SetupFailure, Step};
 use assize_wire::frame::{self, FrameError};
 use assize_wire::plan::Plan;
@@ -117,8 +119,8 @@ fn wait(told: Told) -> Option<()> {
     } = told;
     let proc = take_inherited_fd(PROC_FD).ok()?;
     let program = program.map(|name| Path::new("/work").join(name));
-    let python = Python::find().and_then(Python::hold);
-    let reply = match prepare(python.as_ref(), &before, program.as_deref()) {
+    let mut python = Python::find().and_then(Python::hold);
+    let reply = match prepare(python.as_mut(), &before, program.as_deref()) {
         true => WarmReply::Waits,
         false => WarmReply::Refuses,
     };
@@ -138,10 +140,15 @@ fn wait(told: Told) -> Option<()> {
             become_program(&run, &proc);
             // The numbers are the program's now, or closed.
             std::mem::forget((control, proc, run));
-            if let Some(python) = &python {
+            if let Some(python) = &mut python {
                 python.after_fork_in_child();
                 if let Some(program) = &program {
-                    end_with(python.run_program(program).unwrap_or(1));
+                    match python.run_program(program) {
+                        Some(Ending::Status(status)) => end_with(status),
+                        Some(Ending::Finalized(status)) => end_as_main_does(status),
+                        Some(Ending::Interrupted) => end_by(libc::SIGINT),
+                        None => end_with(1),
+                    }
                 }
             }
             return Some(());
@@ -160,11 +167,14 @@ fn wait(told: Told) -> Option<()> {
 /// Runs what comes before the wait; says whether this process can be copied at
 /// all: a fork has one thread, and the program's descriptors take the place of
 /// what is open.
-fn prepare(python: Option<&Held>, before: &str, program: Option<&Path>) -> bool {
+fn prepare(python: Option<&mut Held>, before: &str, program: Option<&Path>) -> bool {
     let ready = match (python, program) {
         (Some(python), program) => {
             let path = program.map_or("None".to_owned(), |path| format!("{path:?}"));
-            python.run(PROGRAM) && python.run(before) && python.run(&format!("settle({path})"))
+            let ready = python.run(PROGRAM) && python.run(before);
+            let ready = ready && python.run(&format!("settle({path})"));
+            python.settle();
+            ready
         }
         (None, program) => before.is_empty() && program.is_none(),
     };

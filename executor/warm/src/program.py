@@ -7,7 +7,12 @@ means copying it first, page by page: more work than most programs. So what was
 there before the program stays, and of what the program made everything happens
 that CPython's end lets happen, in its order (Py_FinalizeEx in pylifecycle.c).
 
-The functions live in a namespace that no program sees.
+A program that left something which this does not see to (threads, functions that
+hear of every call, objects in modules that are not its own) is ended by CPython
+itself: `is_usual` in executor/sys/src/python/traces.rs.
+
+The functions live in a namespace that no program sees, with built-ins of their
+own.
 """
 
 import sys
@@ -15,7 +20,6 @@ import sys
 known = set(sys.modules)
 
 import _frozen_importlib_external as external
-import _signal as signal
 import atexit
 import gc
 import os
@@ -77,21 +81,6 @@ def settle(path):
     before.update(sys.modules)
 
 
-def status_of(error):
-    """The status of a SystemExit, by handle_system_exit in pythonrun.c."""
-    code = error.code
-    if code is None:
-        return 0
-    if isinstance(code, int):
-        return int(code) & 0xFF if -(2**63) <= code < 2**63 else 0xFF
-    sys.stdout and attempt(sys.stdout.flush)
-    try:
-        print(code, file=sys.stderr)
-    except Exception:
-        pass
-    return 1
-
-
 def attempt(function, *arguments):
     """What goes wrong at the end is told and ends nothing."""
     try:
@@ -146,15 +135,15 @@ def take_down():
     for name in "stdin", "stdout", "stderr":
         setattr(sys, name, sys.__dict__.get("__" + name + "__"))
     left = []
-    for name, module in list(sys.modules.items()):
+    for name, module in list(modules.items()):
         if name == "__main__" or name not in before:
             try:
                 left.append(ref(module))
             except TypeError:
                 pass
-            sys.modules[name] = None
+            modules[name] = None
             del module
-    gc.collect()
+    collect()
     for module in reversed(left):
         module = module()
         if isinstance(module, Module):
@@ -162,33 +151,33 @@ def take_down():
         del module
 
 
-def end(status, interrupted):
-    """Ends what the program began, which ended with this status or was
-    interrupted; the status that its process ends with."""
-    threading = sys.modules.get("threading")
+def end_threads():
+    threading = modules.get("threading")
     if threading is not None:
         attempt(threading._shutdown)
-    del threading
-    run_at_exit()
-    if not flush():
-        status = 120
+
+
+def end():
+    """After what was registered for the end has run. Whether the streams could
+    not be written out."""
+    failed = not flush()
     if collecting():
-        gc.collect()
+        collect()
     take_down()
     # By now it would be gone, and what is lost with it would be lost silently.
-    for stream in sys.__stdout__, sys.__stderr__:
+    for name in "__stdout__", "__stderr__":
         try:
-            stream.flush()
+            sys.__dict__.get(name).flush()
         except BaseException:
             pass
-    if interrupted:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
-        os.kill(os.getpid(), signal.SIGINT)
-    return status
+    return int(failed)
 
 
 GONE = """path argv ps1 ps2 last_type last_value last_traceback path_hooks
 path_importer_cache meta_path""".split()
 # As they are before any program can change them.
-run_at_exit, collecting = atexit._run_exitfuncs, gc.isenabled
+modules = sys.modules
+run_at_exit, registered = atexit._run_exitfuncs, atexit._ncallbacks
+collecting, collect, callbacks, debugged = gc.isenabled, gc.collect, gc.callbacks, gc.get_debug
+traced, profiled = sys.gettrace, sys.getprofile
 Module = type(sys)
