@@ -259,7 +259,9 @@ async fn nobody_inherits_the_number_of_an_interpreter_that_has_ended() {
         for p in range(1, 400):\n\
         \x20 try: os.close(os.pidfd_open(p)); print(p)\n\
         \x20 except OSError: pass";
-    assert_eq!(in_both_slots(&warm, look, "").await, ["2\n3\n"; 2]);
+    for said in in_both_slots(&warm, look, "").await {
+        assert_eq!(said.lines().count(), 2, "{said}");
+    }
 }
 
 #[tokio::test]
