@@ -42,8 +42,10 @@ impl Served {
         if let Some(slots) = host.slots {
             command.arg("--slots").arg(slots.to_string());
         }
-        if host.best_effort {
-            command.arg("--best-effort");
+        for (name, set) in [("--best-effort", host.best_effort), ("--cold", host.cold)] {
+            if set {
+                command.arg(name);
+            }
         }
         command
             .env("ASSIZE_LOG", "error")
