@@ -20,6 +20,9 @@ const BLOCK: usize = 16;
 
 const STATIC: &str = "int main(void) { return 0; }\n";
 
+/// Name, command in a cell, its file's name and contents, and the bare command.
+type Case<'a> = (&'a str, Vec<&'a str>, &'a str, Vec<u8>, Vec<&'a str>);
+
 fn main() {
     let mut args = std::env::args().skip(1);
     let blocks = args.next().and_then(|n| n.parse().ok()).unwrap_or(40);
@@ -27,7 +30,7 @@ fn main() {
     let nothing = compile();
     let executable = std::fs::read(&nothing).expect("a program");
     let python = ["/usr/bin/python3", "-s", "-B", "main.py"];
-    let cases: Vec<(&str, Vec<&str>, &str, Vec<u8>, Vec<&str>)> = vec![
+    let cases: [Case<'_>; 3] = [
         (
             "static",
             vec!["/work/main"],
@@ -105,15 +108,7 @@ fn main() {
                 start.elapsed()
             };
             let a: Vec<_> = (0..BLOCK).map(|_| one()).collect();
-            let b: Vec<_> = (0..BLOCK)
-                .map(|_| {
-                    if std::env::var_os("OURS").is_some() {
-                        std::time::Duration::from_micros(1)
-                    } else {
-                        spawn(&bare)
-                    }
-                })
-                .collect();
+            let b: Vec<_> = (0..BLOCK).map(|_| spawn(&bare)).collect();
             if block >= 2 {
                 ours.extend(a);
                 theirs.extend(b);

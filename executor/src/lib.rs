@@ -13,6 +13,7 @@
 mod capability;
 mod cell;
 mod channel;
+mod ended;
 mod enforced;
 mod executor;
 mod guests;

@@ -9,16 +9,17 @@ use std::time::{Duration, Instant};
 
 use assize_cgroup::{Ceilings, CgroupError, Group, Kind, Rest};
 use assize_policies::Limits;
-use assize_wire::cell::{Layer, SetupFailure, Step};
+use assize_wire::cell::Layer;
 use assize_wire::frame;
 use assize_wire::plan as wire;
 use assize_wire::plan::{CollectError, JailEvent, Order, RunReport};
 
 use crate::cell::Blueprint;
 use crate::channel::{Channel, Meter};
+use crate::ended::{call_name, end};
 use crate::enforced::{enforced, missing};
 use crate::keeper::Lease;
-use crate::outcome::{Backend, End, Fault, Limit, Outcome, Stream, Usage, Violation};
+use crate::outcome::{Backend, Fault, Limit, Outcome, Stream, Usage, Violation};
 use crate::pack::Sealed;
 use crate::plan::Plan;
 use crate::rlimits::{instead_of_cgroups, leave_room_in_flight, rlimits};
@@ -449,57 +450,6 @@ fn apart(channel: Option<Channel>) -> Result<(Ends, Ends, Option<Meter>), Fault>
     }
 }
 
-/// What a wait status and the limits mean together. `own`: the program is a
-/// file of the submission, so a kernel that refuses to execute it says
-/// something about the submission.
-fn end(
-    end: wire::End,
-    limit: Option<Limit>,
-    own: bool,
-    seen: &mut Vec<Violation>,
-) -> Result<End, Fault> {
-    Ok(match (end, limit) {
-        // Out of memory while its own files were laid out is its own doing.
-        (wire::End::NotStarted(_), Some(Limit::Memory)) => End::Limit(Limit::Memory),
-        (wire::End::NotStarted(failed), _) => return refused(failed, own),
-        (_, Some(limit)) => End::Limit(limit),
-        (wire::End::Signaled(nix::libc::SIGSYS), None) => {
-            let name = "foreign architecture or x32".to_owned();
-            seen.push(Violation {
-                kind: "syscall",
-                name,
-                count: 1,
-            });
-            End::Violation
-        }
-        (wire::End::Exited(status), None) => End::Exited(status),
-        (wire::End::Signaled(signal), None) => End::Signaled(signal),
-    })
-}
-
-/// What a system call is called here; its number when nobody knows.
-fn call_name(number: u32) -> String {
-    usize::try_from(number)
-        .ok()
-        .and_then(syscalls::Sysno::new)
-        .map_or_else(|| number.to_string(), |known| known.name().to_owned())
-}
-
-/// Whose doing it is that a run did not start.
-fn refused(failed: SetupFailure, own: bool) -> Result<End, Fault> {
-    use nix::libc::{E2BIG, EDQUOT, ENOENT, ENOSPC};
-    match (failed.step, failed.errno) {
-        // The shell's convention: 127 not found, 126 not executable.
-        (Step::Exec, ENOENT) if own => Ok(End::Exited(127)),
-        (Step::Exec, errno) if own || errno == E2BIG => Ok(End::Exited(126)),
-        (Step::Files, ENOSPC | EDQUOT) => Err(Fault::Unenforceable {
-            limit: "disk_bytes",
-            reason: "the run's own files do not fit into its disk and file limits".to_owned(),
-        }),
-        _ => Err(not_started(failed)),
-    }
-}
-
 /// Empty input: our own memory, not the host's /dev/null, whose times every
 /// cell could set and read.
 fn empty() -> Result<&'static Sealed, Fault> {
@@ -509,10 +459,6 @@ fn empty() -> Result<&'static Sealed, Fault> {
     }
     let sealed = Sealed::new(&[]).map_err(host)?;
     Ok(EMPTY.get_or_init(|| sealed))
-}
-
-fn not_started(failed: SetupFailure) -> Fault {
-    Fault::NotStarted(failed.to_string())
 }
 
 fn wire_plan(plan: &Plan) -> wire::Plan {
