@@ -116,14 +116,20 @@ fn arrows_between_crates_point_one_way() {
 #[test]
 fn keeper_and_jail_use_sys_and_wire_and_nothing_asynchronous() {
     let all = dependencies();
-    let allowed: BTreeSet<String> = ["assize-sys", "assize-wire", "landlock", "nix", "rustix"]
-        .map(str::to_owned)
-        .into();
-    assert!(
-        all["assize-jail"].is_subset(&allowed),
-        "{:?}",
-        all["assize-jail"]
-    );
+    let allowed: BTreeSet<String> = [
+        "assize-confine",
+        "assize-sys",
+        "assize-wire",
+        "landlock",
+        "libc",
+        "nix",
+        "rustix",
+    ]
+    .map(str::to_owned)
+    .into();
+    for name in ["assize-jail", "assize-confine", "assize-warm"] {
+        assert!(all[name].is_subset(&allowed), "{name}: {:?}", all[name]);
+    }
     let allowed: BTreeSet<String> = [
         "assize-cgroup",
         "assize-sys",
@@ -138,7 +144,14 @@ fn keeper_and_jail_use_sys_and_wire_and_nothing_asynchronous() {
         "{:?}",
         all["assize-keeper"]
     );
-    for name in ["assize-jail", "assize-keeper", "assize-sys", "assize-wire"] {
+    for name in [
+        "assize-jail",
+        "assize-confine",
+        "assize-warm",
+        "assize-keeper",
+        "assize-sys",
+        "assize-wire",
+    ] {
         for heavy in ["tokio", "serde_json", "axum", "tracing"] {
             assert!(!all[name].contains(heavy), "{name} uses {heavy}");
         }
