@@ -29,7 +29,8 @@ pub(crate) fn run() -> Result<(), FrameError> {
         Err(FrameError::Closed) => return Ok(()),
         Err(error) => return Err(error),
     };
-    match start(&spec, &socket) {
+    let cgroup_dirs = spec.cgroup_dirs.clone();
+    match start(spec, &socket) {
         Ok(init) => {
             // From here the init alone holds the leash.
             drop(socket);
@@ -44,7 +45,7 @@ pub(crate) fn run() -> Result<(), FrameError> {
     // A living keeper removes the group. When it was killed, each warden takes
     // its own group along, and whichever comes last the server's directory.
     if nix::unistd::getppid() != keeper || is_exiting(keeper) {
-        for dir in spec.cgroup_dirs.iter().map(Path::new) {
+        for dir in cgroup_dirs.iter().map(Path::new) {
             remove_cgroup(dir);
             if let Some(parent) = dir.parent() {
                 let _ = fs::remove_dir(parent);
@@ -82,7 +83,7 @@ fn take_stdin() -> io::Result<UnixStream> {
 }
 
 /// Makes the init. It waits at a gate until its cgroups and ids are in place.
-fn start(spec: &CellSpec, socket: &UnixStream) -> Result<Pid, SetupFailure> {
+fn start(spec: CellSpec, socket: &UnixStream) -> Result<Pid, SetupFailure> {
     let (mut gate_in, mut gate_out) = io::pipe().at(Step::Namespaces)?;
     let without_net = spec.without.contains(&assize_wire::cell::Layer::Net);
     let namespaces = if without_net {
@@ -98,7 +99,11 @@ fn start(spec: &CellSpec, socket: &UnixStream) -> Result<Pid, SetupFailure> {
             if gate_in.read(&mut byte).ok() != Some(1) {
                 exit_now(1);
             }
-            let status = match cell::build(spec) {
+            let built = cell::build(&spec);
+            // The files of the root are there by now. Every process of the
+            // cell would carry a copy of them for as long as it lives.
+            drop(spec);
+            let status = match built {
                 Ok((cell, refusals)) => init::serve(cell, refusals, socket),
                 Err(failed) => {
                     let _ = frame::send(socket, &CellReply::Failed(failed), &[]);
@@ -109,8 +114,8 @@ fn start(spec: &CellSpec, socket: &UnixStream) -> Result<Pid, SetupFailure> {
         }
         Side::Parent(pid) => {
             drop(gate_in);
-            place_in_cgroups(spec, pid)?;
-            map_ids(spec, pid)?;
+            place_in_cgroups(&spec, pid)?;
+            map_ids(&spec, pid)?;
             // The pid as the host sees it: the init cannot know it.
             gate_out.write_all(&[1]).at(Step::Namespaces)?;
             Ok(Pid::from_raw(pid))
