@@ -29,6 +29,7 @@ mod warm;
 mod wasi;
 mod watch;
 
+pub use assize_sys::memory::give_back;
 pub use assize_wire::cell::Layer;
 pub use assize_wire::plan::{Collect, CollectError};
 pub use capability::{Capabilities, Probe};

@@ -117,7 +117,10 @@ async fn make(engine: &Arc<Engine>) -> Result<Vec<Precompiled>> {
     let engine = Arc::clone(engine);
     let handle = tokio::runtime::Handle::current();
     let work = move || handle.block_on(engine.compiler().precompile(engine.registry()));
-    Ok(tokio::task::spawn_blocking(work).await?)
+    let made = tokio::task::spawn_blocking(work).await?;
+    // A hundred megabytes went through here, and a server is small.
+    assize_executor::give_back();
+    Ok(made)
 }
 
 fn line(one: &Precompiled) -> String {

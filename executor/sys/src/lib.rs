@@ -9,6 +9,7 @@ pub mod fd;
 pub mod inherit;
 pub mod interpose;
 pub mod landlock;
+pub mod memory;
 pub mod mount;
 pub mod net;
 pub mod process;
